@@ -1,0 +1,70 @@
+import callSiteData from "./call-sites.json" with { type: "json" };
+import reasonData from "./reasons.json" with { type: "json" };
+import type { CallSiteEntry, ReasonEntry } from "../../src/catalogue/types.ts";
+import type { Topic } from "../../src/probe/define.ts";
+
+const REASONS: Readonly<Record<string, ReasonEntry>> = reasonData as Record<string, ReasonEntry>;
+const CALL_SITES = indexCallSites(callSiteData as Record<string, CallSiteEntry>);
+
+/** Kernels rename and inline these functions: an entry is found by any of its names. */
+function indexCallSites(
+  entries: Readonly<Record<string, CallSiteEntry>>,
+): ReadonlyMap<string, CallSiteEntry> {
+  const index = new Map<string, CallSiteEntry>();
+  for (const entry of Object.values(entries)) for (const name of entry.alsoKnownAs) index.set(name, entry);
+  for (const [name, entry] of Object.entries(entries)) index.set(name, entry);
+  return index;
+}
+
+/** The catalogue entry of a reason name, or null for a reason newer than the catalogue. */
+export function findReason(name: string): ReasonEntry | null {
+  return (Object.hasOwn(REASONS, name) ? REASONS[name] : undefined) ?? null;
+}
+
+/** The entry of a call site, without the suffixes a compiler adds (`.part.0`, `.constprop.0`, `.isra.0`, `.cold`). */
+export function findCallSite(symbol: string): CallSiteEntry | null {
+  const name = symbol.replace(/\.(?:part|constprop|isra|cold|llvm)\b.*$/, "");
+  return CALL_SITES.get(name) ?? null;
+}
+
+/** Reasons that say nothing by themselves: the call site decides. */
+const VAGUE: ReadonlySet<string> = new Set(["NOT_SPECIFIED", "NOT_DROPPED_YET"]);
+
+/** What is known about a drop: by its reason, or by where it happened when the reason says nothing. */
+export function describeDrop(
+  reason: string | null,
+  location: string | null,
+): ReasonEntry | CallSiteEntry | null {
+  if (reason !== null && !VAGUE.has(reason)) return findReason(reason);
+  const site = location === null ? null : findCallSite(location);
+  return site ?? (reason === null ? null : findReason(reason));
+}
+
+/** Whether a drop is normal life of a network stack (a socket that closes, a duplicate), not loss. */
+export function isBenign(reason: string | null, location: string | null): boolean {
+  return describeDrop(reason, location)?.class === "benign";
+}
+
+const CLASS_WORDS = { loss: "real loss", depends: "may be harmless", benign: "normal" } as const;
+
+/** The catalogue for `trace explain`. */
+export function listTopics(): Topic[] {
+  const reasons = Object.entries(REASONS).map(([name, entry]) => ({
+    name,
+    kind: "drop reason",
+    text: `${entry.meaning} (${CLASS_WORDS[entry.class]}${entry.since === undefined ? "" : `, since Linux ${entry.since}`})${entry.benignBecause === undefined ? "" : ` ${entry.benignBecause}`}`,
+    causes: entry.causes,
+    check: entry.check,
+    fix: entry.fix,
+    related: entry.counters,
+  }));
+  const sites = Object.entries(callSiteData as Record<string, CallSiteEntry>).map(([name, entry]) => ({
+    name,
+    kind: "call site",
+    text: `${entry.meaning} (${CLASS_WORDS[entry.class]})${entry.benignBecause === undefined ? "" : ` ${entry.benignBecause}`}`,
+    check: entry.check,
+    fix: entry.fix,
+    related: entry.reasons,
+  }));
+  return [...reasons, ...sites];
+}

@@ -1,0 +1,60 @@
+import type { CheckRow } from "./check.ts";
+import type { DoctorInput } from "./doctor-input.ts";
+import type { HostFacts } from "./facts.ts";
+import type { PackageName } from "./packages.ts";
+import { isAtLeast, type Version } from "./version.ts";
+
+/** Oldest and newest bpftrace that the project was run with (docs/compatibility.md). */
+const OLDEST = [0, 11] as const;
+const NEWEST = [0, 27] as const;
+
+/** Judges the bpftrace that was found, together with the kernel it has to work on. */
+export function checkBpftrace(
+  facts: HostFacts,
+  input: DoctorInput,
+  install: (name: PackageName) => string | null,
+): CheckRow {
+  const row = { id: "bpftrace", what: "bpftrace", required: true };
+  const { bpftrace } = facts;
+  if (bpftrace === null) {
+    // Where a certain one was asked for, installing another does not help.
+    if (facts.bpftraceProblem !== null) return { ...row, status: "missing", detail: facts.bpftraceProblem };
+    const repair = install("bpftrace");
+    const fixable = repair === null ? null : "install-bpftrace";
+    return { ...row, status: "missing", detail: "not installed", repair, fixable };
+  }
+  const { path, version, parsed } = bpftrace;
+  if (version === null) {
+    const detail = facts.bpftraceProblem ?? `${path} did not say its version`;
+    return { ...row, status: "missing", detail };
+  }
+  if (!isAtLeast(parsed, ...OLDEST)) {
+    return { ...row, status: "missing", detail: `${path} ${version} is older than ${OLDEST.join(".")}` };
+  }
+  if (needsHeaders(parsed, facts.kernel.version) && !input.hasKernelHeaders) {
+    const detail = `${path} ${version} needs linux/types.h on this kernel`;
+    return { ...row, status: "missing", detail, repair: install("kernel-headers") };
+  }
+  const limit = findLimit(parsed, facts.kernel.version);
+  if (limit !== null) return { ...row, status: "limited", detail: `${path} ${version}: ${limit}` };
+  return { ...row, status: "ok", detail: `${path} ${version}` };
+}
+
+/**
+ * Pairs that compile a tracepoint's arguments with the C headers: 0.11 everywhere; up to 0.22 on kernels whose modules
+ * have no BTF (before 5.11), seen with 0.17 on 5.10 and no more with 0.23.
+ */
+function needsHeaders(bpftrace: Version | null, kernel: Version | null): boolean {
+  if (!isAtLeast(bpftrace, 0, 12)) return true;
+  return kernel !== null && !isAtLeast(kernel, 5, 11) && !isAtLeast(bpftrace, 0, 23);
+}
+
+/** What this version cannot do here, or null. */
+function findLimit(bpftrace: Version | null, kernel: Version | null): string | null {
+  if (!isAtLeast(bpftrace, 0, 12)) return "reads no kernel types by BTF: fewer fields";
+  if (kernel !== null && !isAtLeast(kernel, 5, 15) && isAtLeast(bpftrace, 0, 24)) {
+    return "made for kernels from 5.15 on, warns here";
+  }
+  const isNewer = isAtLeast(bpftrace, NEWEST[0], NEWEST[1] + 1);
+  return isNewer ? `newer than ${NEWEST.join(".")}, the last one tested` : null;
+}

@@ -1,0 +1,133 @@
+import { readdir, readFile } from "node:fs/promises";
+import { execa } from "execa";
+import { createLineSplitter } from "./lines.ts";
+
+/** What happens to a running bpftrace, in order. `exit` is the last event. */
+export type ProcessEvent =
+  | { readonly kind: "line"; readonly line: Buffer }
+  | { readonly kind: "stderr"; readonly line: string }
+  | {
+      readonly kind: "exit";
+      readonly code: number | null;
+      readonly signal: string | null;
+      /** Why it could not be started at all (ENOENT, EACCES …), else null. */
+      readonly startError: string | null;
+      /** It ignored SIGTERM and had to be killed. */
+      readonly killed: boolean;
+    };
+
+export interface BpftraceProcess {
+  readonly pid: number | null;
+  /** Ends it the way that prints all maps: SIGTERM, repeated while it is silent, SIGKILL after `patience` seconds of silence. */
+  stop(): void;
+  /** Ends it at once and prints nothing. */
+  kill(): void;
+  /** Runs of its programs that the kernel skipped because another program ran on that CPU; null where it does not say. */
+  readMisses(): Promise<number | null>;
+}
+
+export interface LaunchOptions {
+  readonly path: string;
+  readonly args: readonly string[];
+  readonly script: string;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly onEvent: (event: ProcessEvent) => void;
+  /** Seconds of silence after SIGTERM until SIGKILL. Default 10: 0.17 can take seconds to print large maps. */
+  readonly patience?: number;
+}
+
+/**
+ * Starts bpftrace with the program on standard input, in a session of its own (so that Ctrl-C reaches only us), and
+ * drains both its streams for as long as they are open. Never throws: a failed start is an `exit` event.
+ */
+export function launchBpftrace(options: LaunchOptions): BpftraceProcess {
+  const patience = options.patience ?? 10;
+  const subprocess = execa(options.path, options.args, {
+    input: options.script,
+    buffer: false,
+    reject: false,
+    detached: true,
+    encoding: "buffer",
+    stripFinalNewline: false,
+    env: { ...options.environment },
+  });
+  const pid = subprocess.pid ?? null;
+  let lastSign = Date.now();
+  let timer: NodeJS.Timeout | null = null;
+  let killed = false;
+
+  const stdout = createLineSplitter((line) => options.onEvent({ kind: "line", line }));
+  const stderr = createLineSplitter((line) =>
+    options.onEvent({ kind: "stderr", line: line.toString("utf8") }),
+  );
+  subprocess.stdout.on("data", (chunk: Buffer) => {
+    lastSign = Date.now();
+    stdout.push(chunk);
+  });
+  subprocess.stderr.on("data", (chunk: Buffer) => stderr.push(chunk));
+
+  const signalGroup = (signal: NodeJS.Signals) => {
+    if (pid === null) return;
+    try {
+      process.kill(-pid, signal);
+    } catch {
+      // It has ended meanwhile.
+    }
+  };
+  // Whatever ends this process, nothing of ours stays behind.
+  const onExit = () => signalGroup("SIGKILL");
+  process.on("exit", onExit);
+
+  void subprocess.then((result) => {
+    if (timer !== null) clearInterval(timer);
+    process.off("exit", onExit);
+    stdout.flush();
+    stderr.flush();
+    const startError = pid === null ? (result.originalMessage ?? "it could not be started") : null;
+    options.onEvent({
+      kind: "exit",
+      code: result.exitCode ?? null,
+      signal: result.signal ?? null,
+      startError,
+      killed,
+    });
+  });
+
+  return {
+    pid,
+    stop() {
+      if (timer !== null) return;
+      lastSign = Date.now();
+      signalGroup("SIGTERM");
+      // 0.17 and older can miss a signal while they are busy.
+      timer = setInterval(() => {
+        if (Date.now() - lastSign > patience * 1000) {
+          killed = true;
+          signalGroup("SIGKILL");
+        } else signalGroup("SIGTERM");
+      }, 1000);
+    },
+    kill() {
+      signalGroup("SIGKILL");
+    },
+    readMisses: () => (pid === null ? Promise.resolve(null) : readRecursionMisses(pid)),
+  };
+}
+
+/**
+ * Sum of `recursion_misses` over the BPF programs a process holds (kernel/bpf/syscall.c, bpf_prog_show_fdinfo; Linux 5.12+): events whose
+ * program did not run because one was already running on that CPU. Null where the kernel does not show it.
+ */
+async function readRecursionMisses(pid: number): Promise<number | null> {
+  const folder = `/proc/${pid}/fdinfo`;
+  try {
+    let sum: number | null = null;
+    for (const fd of await readdir(folder)) {
+      const found = /^recursion_misses:\s*(\d+)/m.exec(await readFile(`${folder}/${fd}`, "utf8"));
+      if (found !== null) sum = (sum ?? 0) + Number(found[1]);
+    }
+    return sum;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,192 @@
+import { addProfile, addSample, isWeight, type ProfileData, type ProfileStore } from "../store/store.ts";
+import { IntList } from "../store/lists.ts";
+import { NO_STACK_FRAME } from "../model.ts";
+import { KERNEL_FILE, parseFrameText } from "./frame-text.ts";
+import { countIgnored, type ReadReport } from "./report.ts";
+
+/** An empty part of a key: an empty stack or an empty string. */
+export const NO_LABEL = -1;
+
+/** One bpftrace map: its entries become one profile if at least one of them holds a stack. */
+interface MapState {
+  readonly data: ProfileData;
+  stacks: number;
+  /** By position of the stack in the key: how often it was seen to be the kernel's, minus how often the user's. */
+  readonly votes: number[];
+}
+
+/** Which maps' stacks are the kernel's, learnt from the head of a file for the first entries of the rest. */
+export type Votes = ReadonlyMap<string, readonly number[]>;
+
+/**
+ * Puts map entries together from the parts of their keys. A stack that is known to be the kernel's goes to the leaf end, the
+ * user's below it, and everything else of the key (comm, pid) becomes frames at the root, in the key's order.
+ */
+export class RecordBuilder {
+  readonly #store: ProfileStore;
+  readonly #name: string;
+  readonly #report: ReadReport;
+  readonly #votes: Votes;
+  readonly #text: (raw: number) => string;
+  readonly #maps = new Map<string, MapState>();
+  /** Frame number by raw line, +1, for a user's and for the kernel's stack; and what the line says of itself. */
+  readonly #userFrames = new IntList(1 << 12);
+  readonly #kernelFrames = new IntList(1 << 12);
+  readonly #evidence = new IntList(1 << 12);
+  /** The current entry. */
+  #map: MapState | null = null;
+  readonly #raw = new IntList(512);
+  readonly #ends = new IntList(8);
+  readonly #positions = new IntList(8);
+  readonly #labels = new IntList(8);
+  #position = 0;
+  #path = new Int32Array(512);
+
+  /** `text` gives the line behind a raw number that is handed to `frame`. */
+  constructor(
+    store: ProfileStore,
+    name: string,
+    report: ReadReport,
+    votes: Votes,
+    text: (raw: number) => string,
+  ) {
+    this.#store = store;
+    this.#name = name;
+    this.#report = report;
+    this.#votes = votes;
+    this.#text = text;
+  }
+
+  begin(map: string): void {
+    this.#map = this.#maps.get(map) ?? this.#addMap(map);
+    this.#raw.length = 0;
+    this.#ends.length = 0;
+    this.#positions.length = 0;
+    this.#labels.length = 0;
+    this.#position = 0;
+  }
+
+  /** The frame number of a part of a key that is no stack, −1 for an empty one. */
+  internLabel(text: string): number {
+    return text === "" ? NO_LABEL : this.#store.frames.internText(text);
+  }
+
+  /** A part of the key that is no stack, or an empty stack. */
+  label(frame: number): void {
+    if (frame !== NO_LABEL) this.#labels.push(frame);
+    this.#position += 1;
+  }
+
+  /** The next frame of the current stack, leaf first. */
+  frame(raw: number): void {
+    this.#raw.push(raw);
+  }
+
+  endStack(): void {
+    const start = this.#ends.length === 0 ? 0 : this.#ends.at(this.#ends.length - 1);
+    if (this.#raw.length > start) {
+      this.#ends.push(this.#raw.length);
+      this.#positions.push(this.#position);
+    }
+    this.#position += 1;
+  }
+
+  /** Adds the entry to its profile; a weight that cannot be drawn makes it count as ignored. */
+  finish(weight: number): void {
+    const map = this.#map;
+    if (map === null) return;
+    if (!isWeight(weight)) return countIgnored(this.#report, "entries with a negative value");
+    if (this.#ends.length > 0) map.stacks += 1;
+    const length = this.#buildPath(map);
+    addSample(map.data, this.#store.stacks.intern(this.#path, length), weight);
+    this.#report.samples += 1;
+  }
+
+  /** Takes maps without any stack out of the store: they are tables, not profiles. */
+  close(): void {
+    for (const map of this.#maps.values()) {
+      if (map.stacks > 0) continue;
+      this.#store.profiles.splice(this.#store.profiles.indexOf(map.data), 1);
+      this.#report.samples -= map.data.stacks.length;
+      countIgnored(this.#report, "entries of maps without stacks", map.data.stacks.length);
+    }
+  }
+
+  votes(): Votes {
+    return new Map([...this.#maps].map(([name, map]) => [name, map.votes]));
+  }
+
+  #addMap(name: string): MapState {
+    const data = addProfile(this.#store, name === "@" ? this.#name : name);
+    const map = { data, stacks: 0, votes: [...(this.#votes.get(name) ?? [])] };
+    this.#maps.set(name, map);
+    return map;
+  }
+
+  /** Writes the entry's frames root → leaf to `#path`. */
+  #buildPath(map: MapState): number {
+    const needed = this.#labels.length + this.#raw.length + 1;
+    if (needed > this.#path.length) this.#path = new Int32Array(needed * 2);
+    const path = this.#path;
+    let length = 0;
+    for (let label = 0; label < this.#labels.length; label++) path[length++] = this.#labels.at(label);
+    const kernel = this.#findKernelStack(map);
+    for (let stack = 0; stack < this.#ends.length; stack++) {
+      if (stack !== kernel) length = this.#copyStack(stack, false, length);
+    }
+    if (kernel >= 0) length = this.#copyStack(kernel, true, length);
+    if (length === 0) path[length++] = this.#store.frames.intern(NO_STACK_FRAME);
+    return length;
+  }
+
+  #copyStack(stack: number, kernel: boolean, length: number): number {
+    const start = stack === 0 ? 0 : this.#ends.at(stack - 1);
+    const raw = this.#raw.data;
+    const path = this.#path;
+    const known = kernel ? this.#kernelFrames : this.#userFrames;
+    for (let place = this.#ends.at(stack) - 1; place >= start; place--) {
+      const line = raw[place] ?? 0;
+      const frame = known.data[line] ?? 0;
+      path[length++] = (frame === 0 ? this.#learnFrame(line, kernel) : frame) - 1;
+    }
+    return length;
+  }
+
+  /** Which of the entry's stacks is the kernel's, −1 for none: by its root, else by what this map's others were. */
+  #findKernelStack(map: MapState): number {
+    let best = -1;
+    let bestScore = 0;
+    for (let stack = 0; stack < this.#positions.length; stack++) {
+      const position = this.#positions.at(stack);
+      const root = this.#evidenceOf(this.#raw.at(this.#ends.at(stack) - 1));
+      if (root !== 0) map.votes[position] = (map.votes[position] ?? 0) + root;
+      const score = root === 0 ? Math.sign(map.votes[position] ?? 0) : root * 2;
+      if (score > bestScore) {
+        best = stack;
+        bestScore = score;
+      }
+    }
+    if (best >= 0 || this.#positions.length < 2) return best;
+    // Nothing tells: `@[kstack, ustack]` is how nearly everybody writes it.
+    return (map.votes[this.#positions.at(0)] ?? 0) < 0 ? -1 : 0;
+  }
+
+  /** 1 if the line can only be the kernel's, −1 if only a user's, else 0. */
+  #evidenceOf(line: number): number {
+    const known = this.#evidence.data[line] ?? 0;
+    if (known !== 0) return known - 2;
+    this.#learnFrame(line, false);
+    return (this.#evidence.data[line] ?? 2) - 2;
+  }
+
+  #learnFrame(line: number, kernel: boolean): number {
+    const parsed = parseFrameText(this.#text(line));
+    const { frames } = this.#store;
+    const { name, file } = parsed.frame;
+    const isKernel = parsed.kernel === true && file !== undefined;
+    const number = frames.internText(name, kernel || isKernel ? KERNEL_FILE : file) + 1;
+    (kernel ? this.#kernelFrames : this.#userFrames).set(line, number);
+    this.#evidence.set(line, 2 + (parsed.kernel === null ? 0 : parsed.kernel ? 1 : -1));
+    return number;
+  }
+}

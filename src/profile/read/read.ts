@@ -1,0 +1,121 @@
+import { basename } from "node:path";
+import type { Readable } from "node:stream";
+import { EXIT, TraceError } from "../../error.ts";
+import { printPath } from "../../files/write-error.ts";
+import type { ProfileStore } from "../store/store.ts";
+import { forEachBlock } from "./blocks.ts";
+import { BpftraceJsonReader } from "./bpftrace-json.ts";
+import { BpftraceTextReader } from "./bpftrace-text.ts";
+import { detectFormat } from "./detect.ts";
+import { FoldedReader } from "./folded.ts";
+import { PerfScriptReader } from "./perf-script.ts";
+import { PprofReader } from "./pprof.ts";
+import type { Block, BlockReader, InputFormat, ReadReport } from "./report.ts";
+import { openSource } from "./source.ts";
+import { SpeedscopeReader } from "./speedscope.ts";
+import { createStore } from "../store/store.ts";
+
+export interface ReadOptions {
+  /** What `-` reads. Default: process.stdin. */
+  readonly stdin?: Readable;
+  /** Ends the reading with an error. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Adds the profiles of the file at `path` (`-`: standard input), packed with gzip or not, to `store`. Throws TraceError if it cannot
+ * be read or is no profile; damage inside of it is counted in the report.
+ */
+export async function readProfiles(
+  store: ProfileStore,
+  path: string,
+  options: ReadOptions = {},
+): Promise<ReadReport> {
+  const source = await openSource(path, options.stdin);
+  const name = path === "-" ? "standard input" : basename(path);
+  let reader: BlockReader | null = null;
+  try {
+    await forEachBlock(source, (head) => {
+      const made = createReader(store, path, name, head);
+      reader = made;
+      return {
+        lines: made.lines,
+        push(block) {
+          options.signal?.throwIfAborted();
+          made.push(block);
+        },
+      };
+    });
+  } finally {
+    await source.close();
+  }
+  const { report, samples } = finishReader(reader);
+  if (report === null || samples === 0) throw explainNothing(path, report);
+  if (source.truncated) report.damaged += 1;
+  return report;
+}
+
+function finishReader(reader: BlockReader | null): { report: ReadReport | null; samples: number } {
+  reader?.finish();
+  return { report: reader?.report ?? null, samples: reader?.report.samples ?? 0 };
+}
+
+function createReader(store: ProfileStore, path: string, name: string, head: Block): BlockReader {
+  const detected = detectFormat(head.bytes.subarray(head.start, head.end));
+  if ("format" in detected) return READERS[detected.format](store, name, head);
+  throw new TraceError(EXIT.failed, `cannot convert ${printPath(path)}`, {
+    why: detected.unreadable,
+    hint: detected.hint,
+  });
+}
+
+type Create = (store: ProfileStore, name: string, head: Block) => BlockReader;
+
+const READERS: Record<InputFormat, Create> = {
+  // The head is read twice: the first time only to learn which of the maps' stacks are the kernel's.
+  bpftrace: (store, name, head) => {
+    const scout = new BpftraceTextReader(createStore(""), "");
+    scout.push(wholeLines(head));
+    return new BpftraceTextReader(store, name, scout.votes());
+  },
+  "bpftrace-json": (store, name, head) => {
+    const scout = new BpftraceJsonReader(createStore(""), "");
+    scout.push(head);
+    return new BpftraceJsonReader(store, name, scout.votes(), scout.twice);
+  },
+  folded: (store, name) => new FoldedReader(store, name),
+  "perf-script": (store, name) => new PerfScriptReader(store, name),
+  speedscope: (store, name) => new SpeedscopeReader(store, name),
+  pprof: (store, name) => new PprofReader(store, name),
+};
+
+/** The head without its unfinished last line, whose newline would overwrite what follows. */
+function wholeLines(head: Block): Block {
+  const newline = head.bytes.lastIndexOf(10, head.end - 1);
+  return { ...head, end: Math.max(head.start, newline + 1) };
+}
+
+function explainNothing(path: string, report: ReadReport | null): TraceError {
+  if (report === null) {
+    return new TraceError(EXIT.failed, `nothing to convert in ${printPath(path)}`, { why: "it is empty" });
+  }
+  const parts = [...report.ignored].map(([reason, count]) => `${count} ${reason}`);
+  if (report.damaged > 0) parts.unshift(`${report.damaged} damaged`);
+  return new TraceError(EXIT.failed, `no stacks in ${printPath(path)}`, {
+    why: `read as ${report.format}: ${parts.join(", ") || "no samples"}`,
+    hint: report.format.startsWith("bpftrace")
+      ? "a map needs a stack in its key: @[kstack, ustack, comm] = count()"
+      : null,
+  });
+}
+
+/** A line for the operator about what was not converted, null if everything was. */
+export function describeReport(report: ReadReport): string | null {
+  const parts: string[] = [];
+  const unit = report.format === "speedscope" || report.format === "pprof" ? "entries" : "lines";
+  if (report.damaged > 0) parts.push(`${report.damaged} damaged ${unit} not converted`);
+  for (const [reason, count] of report.ignored) {
+    if (reason !== "other lines" && reason !== "comments") parts.push(`${count} ${reason} left out`);
+  }
+  return parts.length === 0 ? null : parts.join("; ");
+}

@@ -1,0 +1,133 @@
+import { performance } from "node:perf_hooks";
+import { launchBpftrace, type BpftraceProcess } from "../launch/bpftrace.ts";
+import type { Ask, Fact, Json } from "../probe/define.ts";
+import type { Input } from "./input.ts";
+
+/** Answers what a run asks of this machine: fact name → answer for a key. A rejected answer becomes null. */
+export type Providers = Readonly<Record<string, (key: string) => Promise<Json>>>;
+
+export interface LiveOptions {
+  readonly path: string;
+  readonly args: readonly string[];
+  readonly script: string;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly providers: Providers;
+  /** Taken at `ready` and at the end: fact names, each with the keys `before` and `after`. */
+  readonly evidence: readonly string[];
+  /** Seconds; null: until a signal. */
+  readonly duration: number | null;
+  /** Seconds. */
+  readonly interval: number;
+  readonly onInput: (input: Input) => void;
+}
+
+export interface LiveRun {
+  /** The session says that all probes are attached. */
+  attached(): void;
+  ask(ask: Ask): void;
+  /** A signal, or the output is gone. Repeated calls are harmless. */
+  stop(): void;
+  /** Resolves after the `exit` input. */
+  readonly done: Promise<void>;
+}
+
+/** Answers that are still missing this long after the end (seconds) are given up: the report must not wait for a sick host. */
+const ANSWER_PATIENCE = 3;
+
+/** Runs bpftrace and turns everything that happens into inputs: lines, ticks, facts, the end. The only clock of a session. */
+export function startLive(options: LiveOptions): LiveRun {
+  const started = performance.now();
+  const now = () => Math.round((performance.now() - started) * 1000) / 1e6;
+  const pending = new Set<Promise<void>>();
+  let ticker: NodeJS.Timeout | null = null;
+  let limit: NodeJS.Timeout | null = null;
+  let isStopped = false;
+  let misses: number | null = null;
+  let finish: () => void = () => {};
+  const done = new Promise<void>((resolve) => {
+    finish = resolve;
+  });
+
+  function answer(ask: Ask): Promise<void> {
+    const provider = options.providers[ask.fact];
+    const work = (provider === undefined ? Promise.resolve(null) : provider(ask.key))
+      .catch(() => null)
+      .then((value) => {
+        const fact: Fact = { ...ask, value };
+        options.onInput({ kind: "fact", at: now(), fact });
+      });
+    pending.add(work);
+    void work.finally(() => pending.delete(work));
+    return work;
+  }
+
+  async function settle(): Promise<void> {
+    const deadline = new Promise<void>((resolve) => setTimeout(resolve, ANSWER_PATIENCE * 1000).unref());
+    while (pending.size > 0) {
+      const all = Promise.all(pending).then(() => true);
+      if ((await Promise.race([all, deadline.then(() => false)])) === false) return;
+    }
+  }
+
+  const child: BpftraceProcess = launchBpftrace({
+    path: options.path,
+    args: options.args,
+    script: options.script,
+    environment: options.environment,
+    onEvent(event) {
+      if (event.kind === "line") options.onInput({ kind: "line", at: now(), line: event.line });
+      else if (event.kind === "stderr") options.onInput({ kind: "stderr", at: now(), line: event.line });
+      else {
+        clearTimers();
+        const at = now();
+        void settle().then(() => {
+          options.onInput({
+            kind: "exit",
+            at: Math.max(at, now()),
+            code: event.code,
+            signal: event.signal,
+            startError: event.startError,
+            killed: event.killed,
+            misses,
+          });
+          finish();
+        });
+      }
+    },
+  });
+
+  function clearTimers(): void {
+    if (ticker !== null) clearInterval(ticker);
+    if (limit !== null) clearTimeout(limit);
+    ticker = null;
+    limit = null;
+  }
+
+  async function begin(): Promise<void> {
+    await Promise.all(options.evidence.map((fact) => answer({ fact, key: "before" })));
+    if (isStopped) return;
+    options.onInput({ kind: "ready", at: now() });
+    ticker = setInterval(() => options.onInput({ kind: "tick", at: now() }), options.interval * 1000);
+    if (options.duration !== null) limit = setTimeout(() => end("duration"), options.duration * 1000);
+  }
+
+  function end(cause: "duration" | "signal"): void {
+    if (isStopped) return;
+    isStopped = true;
+    clearTimers();
+    options.onInput({ kind: "stop", at: now(), cause });
+    // Counters and events should cover the same time; the `exit` input waits for both.
+    for (const fact of options.evidence) void answer({ fact, key: "after" });
+    void child.readMisses().then((count) => {
+      misses = count;
+      child.stop();
+    });
+  }
+
+  return {
+    attached: () => void begin(),
+    ask: (ask) => void answer(ask),
+    stop: () => end("signal"),
+    done,
+  };
+}

@@ -1,0 +1,98 @@
+import { readFile } from "node:fs/promises";
+import type { NetnsDirectory } from "../host/namespaces.ts";
+import { runTool } from "../launch/tool.ts";
+import type { Json } from "../probe/define.ts";
+import type { Providers } from "./live.ts";
+
+/** Namespaces come and go; looking at all processes again is bounded to once in this many seconds. */
+const REFRESH_SECONDS = 1;
+
+/**
+ * Answers about this machine, null where there is none. `netns` (inode): who a namespace is. `device` (`inode/ifindex`): its
+ * name. `ksym` (low 32 bits of an address): the kernel function it is in.
+ */
+export function createProviders(netns: NetnsDirectory): Providers {
+  const find = createNetnsFinder(netns);
+  const devices = new Map<number, Promise<Map<number, string>>>();
+  let symbols: Promise<(site: number) => string | null> | null = null;
+  return {
+    async netns(key): Promise<Json> {
+      const info = await find(Number(key));
+      return info === null
+        ? null
+        : { ...info, container: info.container === null ? null : { ...info.container } };
+    },
+    async device(key): Promise<Json> {
+      const [inode = 0, ifindex = 0] = key.split("/").map(Number);
+      let known = devices.get(inode);
+      if (known === undefined)
+        devices.set(
+          inode,
+          (known = find(inode).then((info) =>
+            info === null ? new Map() : readDevices(info.kind === "host" ? null : info.path),
+          )),
+        );
+      return (await known).get(ifindex) ?? null;
+    },
+    async ksym(key): Promise<Json> {
+      symbols ??= readKernelSymbols();
+      return (await symbols)(Number(key));
+    },
+  };
+}
+
+function createNetnsFinder(netns: NetnsDirectory) {
+  let refreshed = -Infinity;
+  let running: Promise<void> | null = null;
+  return async (inode: number) => {
+    if (netns.byInode(inode) === null && performance.now() - refreshed > REFRESH_SECONDS * 1000) {
+      running ??= netns.refresh().finally(() => {
+        refreshed = performance.now();
+        running = null;
+      });
+      await running;
+    }
+    return netns.byInode(inode);
+  };
+}
+
+/** Device names of a namespace by index. `path`: of the namespace, null for our own. */
+async function readDevices(path: string | null): Promise<Map<number, string>> {
+  const command = ["ip", "-j", "link", "show"];
+  const [tool = "ip", ...args] = path === null ? command : ["nsenter", `--net=${path}`, "--", ...command];
+  const result = await runTool(tool, args);
+  if (!result.ok) return new Map();
+  const links = JSON.parse(result.stdout) as { ifindex?: number; ifname?: string }[];
+  return new Map(
+    links.flatMap((link) =>
+      link.ifindex === undefined || link.ifname === undefined ? [] : [[link.ifindex, link.ifname] as const],
+    ),
+  );
+}
+
+/**
+ * Kernel functions by the low 32 bits of their addresses, from /proc/kallsyms (root only; zeros otherwise). Text and modules of
+ * one kernel lie within 2 GiB (Documentation/arch/x86/x86_64/mm.rst; arm64 the same), so the low half names them.
+ */
+async function readKernelSymbols(): Promise<(site: number) => string | null> {
+  const addresses: number[] = [];
+  const names: string[] = [];
+  const text = await readFile("/proc/kallsyms", "latin1");
+  const pattern = /^[0-9a-f]{8}([0-9a-f]{8}) [tTwW] (\S+)/gm;
+  for (let match = pattern.exec(text); match !== null; match = pattern.exec(text)) {
+    addresses.push(Number.parseInt(match[1] ?? "0", 16));
+    names.push(match[2] ?? "");
+  }
+  const order = Uint32Array.from(addresses.keys()).sort((a, b) => (addresses[a] ?? 0) - (addresses[b] ?? 0));
+  return (site) => {
+    let low = 0;
+    let high = order.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((addresses[order[middle] ?? 0] ?? 0) <= site) low = middle + 1;
+      else high = middle;
+    }
+    const found = low === 0 ? undefined : order[low - 1];
+    return found === undefined || addresses[found] === 0 ? null : (names[found] ?? null);
+  };
+}
