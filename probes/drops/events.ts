@@ -1,5 +1,6 @@
 import { parseIntegerPart } from "../../src/wire/key.ts";
 import { unpackFlow, type FlowKey } from "./flow.ts";
+import { cleanSymbol } from "./stacks.ts";
 import { causeOf, formatFlow, type FlowRow } from "./rows.ts";
 
 /** One drop, as an `E4` or `E6` record of drops.bt tells it. */
@@ -13,6 +14,8 @@ export interface DropEvent {
   /** Whoever was on the CPU: for packets that came in, often an unrelated task. */
   readonly pid: number;
   readonly comm: string;
+  readonly dev: string | null;
+  readonly symbol: string | null;
 }
 
 const NUMBERS = { E4: 10, E6: 13 } as const;
@@ -45,6 +48,7 @@ export function parseEvent(text: string): DropEvent | null {
     netns | (ports << 32n),
     addresses,
   );
+  const [dev = "", symbol = "", ...comm] = parts.slice(NUMBERS[tag] + 1);
   return {
     seconds: Number(nanoseconds / 1000n) / 1e6,
     key,
@@ -52,7 +56,9 @@ export function parseEvent(text: string): DropEvent | null {
     tcpFlags:
       key.l4 === TCP ? FLAG_NAMES.filter((_, bit) => ((flags >> BigInt(bit)) & 1n) === 1n).join(",") : null,
     pid: Number(pid),
-    comm: parts.slice(NUMBERS[tag] + 1).join("\t"),
+    comm: comm.join("\t"),
+    dev: dev === "" || ifindex === 0n ? null : dev,
+    symbol: cleanSymbol(symbol),
   };
 }
 

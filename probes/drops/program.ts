@@ -1,6 +1,7 @@
 import { EXIT, TraceError } from "../../src/error.ts";
 import { findField } from "../../src/host/format.ts";
-import type { PrepareContext, Prepared } from "../../src/probe/define.ts";
+import type { NetnsInfo } from "../../src/host/namespaces.ts";
+import type { JsonObject, PrepareContext, Prepared } from "../../src/probe/define.ts";
 import type { AddressBlock } from "../../src/probe/filters.ts";
 import { literal, type ProgramVariables } from "../../src/probe/render.ts";
 import { nearest } from "../../src/text/nearest.ts";
@@ -49,6 +50,9 @@ export async function prepareDrops(context: PrepareContext): Promise<Prepared> {
   return {
     variables,
     tables: {
+      netns: Object.fromEntries(
+        (await context.listNetns()).map((info) => [String(info.inode), describeNetns(info)]),
+      ),
       reasons: Object.fromEntries([...names].map(([number, name]) => [String(number), name])),
       reasonField,
     },
@@ -88,7 +92,7 @@ async function whereVariables({ options, findNetns, listNetns }: PrepareContext)
   if (options.netns !== undefined) {
     const info = await findNetns(options.netns);
     if (info === null) {
-      const names = await listNetns();
+      const names = (await listNetns()).flatMap((known) => known.name ?? []);
       const close = nearest(options.netns, names);
       throw new TraceError(
         EXIT.usage,
@@ -122,6 +126,10 @@ function packetVariables({ options }: PrepareContext): ProgramVariables {
     host6: host?.family === 6,
     ...(host === undefined ? {} : host.family === 4 ? words4(host) : words6(host)),
   };
+}
+
+function describeNetns({ name, kind, path, pid, comm }: NetnsInfo): JsonObject {
+  return { name, kind, path, pid, comm };
 }
 
 /** Bytes in network order as the word a little-endian machine reads. */

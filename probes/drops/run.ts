@@ -1,4 +1,12 @@
-import type { EndInfo, JsonObject, ProbeResult, ProbeRun, RunContext } from "../../src/probe/define.ts";
+import type {
+  EndInfo,
+  Fact,
+  Json,
+  JsonObject,
+  ProbeResult,
+  ProbeRun,
+  RunContext,
+} from "../../src/probe/define.ts";
 import type { LiveView } from "../../src/probe/report.ts";
 import { formatCount, formatRate } from "../../src/text/format.ts";
 import { createDropCounters } from "./counters.ts";
@@ -16,6 +24,7 @@ const LIVE_ROWS = 12;
 export function runDrops(context: RunContext): ProbeRun {
   const counters = createDropCounters();
   const names = createNames(context);
+  for (const fact of knownNetns(context.session.tables)) names.fact(fact);
   const reasons = createReasonNames(context.session.tables);
   const book = createStackBook();
   const showAll = context.options.all === true;
@@ -51,6 +60,8 @@ export function runDrops(context: RunContext): ProbeRun {
     }
     const event = parseEvent(text);
     if (event === null) return malformed();
+    if (event.symbol !== null) names.learnSymbol(event.key.site, event.symbol);
+    if (event.dev !== null) names.learnDevice(event.key.netns, event.key.ifindex, event.dev);
     names.want(event.key);
     // The kernel's clock against the session's: taken once, as near as the first event's delivery.
     clockOffset ??= at - event.seconds;
@@ -137,7 +148,12 @@ export function runDrops(context: RunContext): ProbeRun {
         names,
         byReason,
       });
-      return { summary, findings: [], report, profiles: buildProfiles(weighGroups(), book) };
+      return {
+        summary,
+        findings: [],
+        report,
+        profiles: drops === 0 ? [] : buildProfiles(weighGroups(), book),
+      };
     },
   };
 
@@ -178,6 +194,12 @@ export function runDrops(context: RunContext): ProbeRun {
     }
     return [...groups.values()].sort((a, b) => b.count - a.count);
   }
+}
+
+/** The namespaces that were there at the start: their names are known from the first event on. */
+function knownNetns(tables: JsonObject): Fact[] {
+  const known = (tables["netns"] ?? {}) as Readonly<Record<string, Json>>;
+  return Object.entries(known).map(([key, value]) => ({ fact: "netns", key, value }));
 }
 
 /** Namespace and device in one word: `web eth0`. */

@@ -36,7 +36,7 @@ export function parseSample(text: string): StackSample | null {
 }
 
 /** `nft_do_chain+1135` → `nft_do_chain`; null for a bare address or nothing. */
-function cleanSymbol(text: string): string | null {
+export function cleanSymbol(text: string): string | null {
   const name = text.replace(/\+(?:0x[0-9a-f]+|\d+)$/, "");
   return name === "" || /^(?:0x)?[0-9a-f]{8,}$/i.test(name) ? null : name;
 }

@@ -85,7 +85,7 @@ export async function requireAttach(
 ): Promise<{ alternative: number; lacks: string | null }> {
   const choice = await chooseAttach(definition, host);
   if (choice.ok) return choice;
-  throw new TraceError(EXIT.host, `trace ${definition.name} cannot run here`, {
+  throw new TraceError(EXIT.host, `this host cannot run trace ${definition.name}`, {
     why: choice.why,
     hint: choice.hint.replace("trace …", `trace ${definition.name}`),
   });

@@ -59,8 +59,8 @@ export interface PrepareContext {
   tracepoint(name: string): Promise<TracepointFormat | null>;
   /** A namespace by name, inode or pid; null when there is none. */
   findNetns(text: string): Promise<NetnsInfo | null>;
-  /** Names a user could have meant, for error messages. */
-  listNetns(): Promise<readonly string[]>;
+  /** All namespaces there are now. */
+  listNetns(): Promise<readonly NetnsInfo[]>;
 }
 
 export interface Prepared {

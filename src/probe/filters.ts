@@ -114,7 +114,7 @@ function parseProtocol(text: string): { name: string; number: number } {
       "--proto",
       text,
       "no such protocol",
-      `one of ${(close.length > 0 ? close : ["tcp", "udp", "icmp", "icmpv6", "arp"]).join(", ")}, or a number from 0 to 255`,
+      `--proto ${close[0] ?? "tcp"}   # or ${["udp", "icmp", "icmpv6", "arp"].join(", ")}, or a number from 0 to 255`,
     );
   }
   return { name, number };
@@ -132,7 +132,7 @@ export const FILTERS: Readonly<Record<FilterName, FilterSpec>> = {
     description: "only processes with this name (as in /proc/PID/comm, 15 bytes)",
     parse(text) {
       if (text.length === 0 || Buffer.byteLength(text) > 15) {
-        throw usage("--comm", text, "a process name has 1 to 15 bytes in the kernel", "see: ps -eo comm");
+        throw usage("--comm", text, "a process name has 1 to 15 bytes in the kernel", "ps -eo comm");
       }
       return text;
     },
@@ -142,7 +142,7 @@ export const FILTERS: Readonly<Record<FilterName, FilterSpec>> = {
     description: "only processes in this cgroup (a path under /sys/fs/cgroup)",
     parse(text) {
       if (text.length === 0 || text.includes("\0") || text.split("/").includes("..")) {
-        throw usage("--cgroup", text, "a path under /sys/fs/cgroup is expected", "see: cat /proc/PID/cgroup");
+        throw usage("--cgroup", text, "a path under /sys/fs/cgroup is expected", "cat /proc/PID/cgroup");
       }
       return text;
     },
@@ -152,12 +152,7 @@ export const FILTERS: Readonly<Record<FilterName, FilterSpec>> = {
     description: "only this network namespace",
     parse(text) {
       if (text.length === 0 || text.includes("/") || text.includes("\0")) {
-        throw usage(
-          "--netns",
-          text,
-          "a name, an inode or a pid is expected",
-          "see: ip netns list; lsns -t net",
-        );
+        throw usage("--netns", text, "a name, an inode or a pid is expected", "ip netns list; lsns -t net");
       }
       return text;
     },
@@ -178,7 +173,7 @@ export const FILTERS: Readonly<Record<FilterName, FilterSpec>> = {
           "--dev",
           text,
           "a device name has 1 to 15 bytes without slash, colon or white space",
-          "see: ip link",
+          "ip link",
         );
       }
       return text;
@@ -210,12 +205,7 @@ export const FILTERS: Readonly<Record<FilterName, FilterSpec>> = {
           .replace(/^SKB_DROP_REASON_/, ""),
       );
       if (names.some((name) => !/^[A-Z0-9_]+$/.test(name))) {
-        throw usage(
-          "--reason",
-          text,
-          "a drop reason is a NAME like NETFILTER_DROP",
-          "see: trace explain reasons",
-        );
+        throw usage("--reason", text, "a drop reason is a NAME like NETFILTER_DROP", "trace explain reasons");
       }
       return [...(Array.isArray(previous) ? (previous as string[]) : []), ...names];
     },

@@ -37,7 +37,7 @@ export async function prepareProgram(
     },
     async listNetns() {
       await look();
-      return netns.list().flatMap((info) => (info.name === null ? [] : [info.name]));
+      return netns.list();
     },
   });
   const script = renderProgram(template, prepared.variables);

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -16,8 +17,10 @@ const PROBES = join(import.meta.dirname, "..", "..", "probes");
 /** All probe folders, by name; those that start with `_` are templates to copy. */
 export async function listProbes(root: string = PROBES): Promise<ProbeFolder[]> {
   const entries = await readdir(root, { withFileTypes: true });
+  const hasProbe = (name: string) =>
+    ["probe.ts", "probe.js"].some((file) => existsSync(join(root, name, file)));
   return entries
-    .filter((entry) => entry.isDirectory() && /^[a-z][a-z0-9-]*$/.test(entry.name))
+    .filter((entry) => entry.isDirectory() && /^[a-z][a-z0-9-]*$/.test(entry.name) && hasProbe(entry.name))
     .map((entry) => ({ name: entry.name, path: join(root, entry.name) }))
     .sort((a, b) => a.name.localeCompare(b.name));
 }
