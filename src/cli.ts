@@ -1,6 +1,5 @@
 #!/usr/bin/env node
-import type { CommandIo } from "./commands/io.ts";
-import { main, reportError } from "./commands/main.ts";
+import { END_SIGNALS, type CommandIo } from "./commands/io.ts";
 import { EXIT, TraceError } from "./error.ts";
 
 /** `--color WHEN`, NO_COLOR (any value but empty), FORCE_COLOR, else whether stdout is a terminal. */
@@ -32,6 +31,14 @@ function takeColor(argv: readonly string[]): string[] {
   return rest;
 }
 
+// Ctrl-C while the modules are still loading is a normal end too: remembered here, asked for by the commands that trace.
+let isInterrupted = false;
+const remember = () => {
+  isInterrupted = true;
+};
+for (const signal of END_SIGNALS) process.on(signal, remember);
+const { main, reportError } = await import("./commands/main.ts");
+
 // A reader that went away is handled where stdout is written; here it must only not be a crash.
 process.stdout.on("error", () => {});
 process.stderr.on("error", () => {});
@@ -43,6 +50,10 @@ const io: CommandIo = {
   width: process.stdout.columns ?? 80,
   exit: (code) => {
     process.exitCode = code;
+  },
+  takeSignals() {
+    for (const signal of END_SIGNALS) process.off(signal, remember);
+    return isInterrupted;
   },
 };
 try {

@@ -182,11 +182,19 @@ function benignLine({ rows, benign, showAll }: ReportInput): Block[] {
   ];
 }
 
-function lossLine({ drops, unattributed, end }: ReportInput): Block {
+/** Flows from which on the kernel's tables may have been full (mapKeys of probe.ts). */
+const TABLE_SIZE = 16_384;
+
+function lossLine({ rows, drops, unattributed, end }: ReportInput): Block {
+  const isTableFull = rows.length >= TABLE_SIZE;
   const counted = `${formatCount(drops)} drops counted, ${formatCount(unattributed)} unattributed`;
   if (end.lost === 0) {
     const full =
-      unattributed === 0 ? "" : ": the flow table was full, narrow it down with --netns, --host or --port";
+      unattributed === 0
+        ? ""
+        : isTableFull
+          ? ": the flow table was full, narrow it down with --netns, --host or --port"
+          : ": the last numbers are missing";
     return { kind: "text", text: `Nothing lost: ${counted}${full}.`, tone: "dim" };
   }
   return {

@@ -9,5 +9,10 @@ export interface CommandIo {
   /** Columns of stdout; 80 where it is no terminal. */
   readonly width: number;
   /** Sets the exit code; the process ends when nothing is left to do. */
-  exit(code: ExitCode): void;
+  exit(code: ExitCode | 130): void;
+  /** Hands the signals that end a command to the caller, who has its own handlers by now; true when one has come already. */
+  takeSignals(): boolean;
 }
+
+/** Signals that are a normal end of a tracing command: the report follows. SIGHUP too: a lost terminal must not lose a recording. */
+export const END_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;

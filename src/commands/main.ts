@@ -23,6 +23,9 @@ const COMMANDS: Readonly<Record<string, (program: Command, io: CommandIo) => Pro
   view: async (program, io) => (await import("./view.ts")).addViewCommand(program, io),
 };
 
+/** As a shell reports a process that ended by SIGINT. */
+const INTERRUPTED = 130;
+
 /** Runs one command line. Never throws; the exit code goes to `io.exit`. */
 export async function main(argv: readonly string[], io: CommandIo): Promise<void> {
   let definition: ProbeDefinition | null = null;
@@ -34,8 +37,11 @@ export async function main(argv: readonly string[], io: CommandIo): Promise<void
     if (folder !== null) {
       definition = await loadProbe(folder);
       addProbeCommand(program, definition, folder, io);
-    } else if (wanted !== null && Object.hasOwn(COMMANDS, wanted)) await COMMANDS[wanted]?.(program, io);
-    else if (wanted !== null && wanted !== "help") {
+    } else if (wanted !== null && Object.hasOwn(COMMANDS, wanted)) {
+      // `run` traces and ends well on a signal; for the others it is an interruption.
+      if (wanted !== "run" && io.takeSignals()) return io.exit(INTERRUPTED);
+      await COMMANDS[wanted]?.(program, io);
+    } else if (wanted !== null && wanted !== "help") {
       throw unknownCommand(wanted, probes);
     } else await addEverything(program, probes, io);
     await program.parseAsync([...argv], { from: "user" });

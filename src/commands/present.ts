@@ -49,8 +49,16 @@ export function createPresenter(
   let unwritten = 0;
   let isGone = false;
 
-  const onStreamError = () => {
+  let goneBecause = "";
+  const onStreamError = (error: NodeJS.ErrnoException) => {
     if (!isGone) onGone();
+    if (!isGone)
+      goneBecause =
+        error.code === "EPIPE"
+          ? "the reader of stdout went away"
+          : error.code === "ENOSPC"
+            ? "no space left on the device"
+            : error.message;
     isGone = true;
   };
   io.stdout.on("error", onStreamError);
@@ -129,7 +137,7 @@ export function createPresenter(
       if (failure !== null) throw failure;
       if (isGone) {
         throw new TraceError(EXIT.failed, "the output could not be written", {
-          why: "the reader of stdout went away",
+          why: goneBecause,
           hint: profile === null ? null : `trace view ${quoteShell(profile)}`,
         });
       }

@@ -1,11 +1,14 @@
 import type { Command } from "commander";
 import { EXIT, TraceError } from "../error.ts";
-import { readHostFacts } from "../host/facts.ts";
+import { createAtomicWriter } from "../files/atomic.ts";
+import { readHostFacts, type HostFacts } from "../host/facts.ts";
 import { bpftraceArguments, bpftraceEnvironment } from "../launch/environment.ts";
 import { runTool } from "../launch/tool.ts";
 import type { JsonObject, Options, ProbeDefinition, SessionInfo } from "../probe/define.ts";
-import { prepareProgram } from "../probe/prepare.ts";
+import { prepareProgram, type Program } from "../probe/prepare.ts";
 import { readProgram, type ProbeFolder } from "../probe/registry.ts";
+import { isOwnSpeedscope } from "../profile/write.ts";
+import { profileName } from "../session/clock.ts";
 import type { Input } from "../session/input.ts";
 import { startLive, type LiveRun } from "../session/live.ts";
 import { createProviders } from "../session/providers.ts";
@@ -13,7 +16,7 @@ import { createRecorder } from "../session/recording.ts";
 import { withReadySignal } from "../session/ready.ts";
 import { createSession } from "../session/session.ts";
 import { formatBpftraceVersion, parseBpftraceVersion } from "../wire/version.ts";
-import type { CommandIo } from "./io.ts";
+import { END_SIGNALS, type CommandIo } from "./io.ts";
 import { createPresenter } from "./present.ts";
 import { replayRecording } from "./replay.ts";
 import { addTraceOptions, pickProbeOptions, type TraceOptions } from "./trace-options.ts";
@@ -51,10 +54,127 @@ export async function traceLive(
   options: Options,
   io: CommandIo,
 ): Promise<void> {
-  const host = await readHostFacts({ bpftracePath: values.bpftrace ?? null, run: runTool });
-  const program = await prepareProgram(definition, template, host, { ...options, interval: values.interval });
+  const stopper = createStopper(io);
+  try {
+    const profile = checkProfile(definition.name, values, io);
+    const host = await readHostFacts({ bpftracePath: values.bpftrace ?? null, run: runTool });
+    const program = await prepareProgram(definition, template, host, {
+      ...options,
+      interval: values.interval,
+    });
+    const info = describeSession(definition, host, program, values, options);
+    await followSession(definition, program, info, { ...values, ...profile }, options, host, io, stopper);
+  } finally {
+    stopper.release();
+  }
+}
+
+async function followSession(
+  definition: ProbeDefinition,
+  program: Program,
+  info: SessionInfo,
+  values: TraceOptions,
+  options: Options,
+  host: HostFacts,
+  io: CommandIo,
+  stopper: Stopper,
+): Promise<void> {
+  const version = info.bpftrace === null ? null : parseBpftraceVersion(info.bpftrace);
+  const recorder = values.record === undefined ? null : createRecorder(values.record, info);
+  const presenter = createPresenter(info, values, io, () => stopper.stop());
+  let live: LiveRun | null = null;
+  const session = createSession(definition, info, options, {
+    record: presenter.record,
+    notice: presenter.notice,
+    print: presenter.print,
+    live: presenter.live,
+    attached: () => live?.attached(),
+    ask: (ask) => live?.ask(ask),
+  });
+  const onInput = (input: Input) => {
+    recorder?.write(input);
+    session.push(input);
+    if (input.kind === "ready") presenter.ready();
+  };
+  try {
+    live = startLive({
+      path: host.bpftrace?.path ?? "bpftrace",
+      args: bpftraceArguments(version),
+      script: withReadySignal(program.script),
+      environment: bpftraceEnvironment(version, { mapKeys: definition.mapKeys ?? 4096 }),
+      providers: createProviders(program.netns),
+      evidence: definition.evidence ?? [],
+      duration: values.duration ?? null,
+      interval: values.interval,
+      onInput,
+    });
+    stopper.follow(live);
+    await live.done;
+    await presenter.conclude(session);
+    await recorder?.close();
+  } finally {
+    recorder?.abort();
+  }
+}
+
+interface Stopper {
+  /** Ends the run, also one that has not started yet. */
+  stop(): void;
+  follow(run: LiveRun): void;
+  release(): void;
+}
+
+/** Signals end a run the normal way from the first moment on, also while the host is still being looked at. */
+function createStopper(io: CommandIo): Stopper {
+  let run: LiveRun | null = null;
+  let isStopped = false;
+  const stop = () => {
+    isStopped = true;
+    run?.stop();
+  };
+  for (const signal of END_SIGNALS) process.on(signal, stop);
+  if (io.takeSignals()) stop();
+  return {
+    stop,
+    follow(started) {
+      run = started;
+      if (isStopped) run.stop();
+    },
+    release() {
+      for (const signal of END_SIGNALS) process.off(signal, stop);
+    },
+  };
+}
+
+/**
+ * Whether the profile can be written is found out before the run, not after it. A path that was asked for must be writable; where only the
+ * default is not, the run goes on without a profile.
+ */
+function checkProfile(command: string, values: TraceOptions, io: CommandIo): { profile?: false } {
+  if (values.profile === false) return {};
+  try {
+    createAtomicWriter(values.profile ?? profileName(command, "check", new Date().toISOString()), {
+      isOurs: isOwnSpeedscope,
+    }).abort();
+    return {};
+  } catch (error) {
+    if (!(error instanceof TraceError) || values.profile !== undefined) throw error;
+    io.stderr.write(
+      `trace: warning: no profile: ${error.message}: ${error.why ?? "unknown"} (choose a place with -o FILE)\n`,
+    );
+    return { profile: false };
+  }
+}
+
+function describeSession(
+  definition: ProbeDefinition,
+  host: HostFacts,
+  program: Program,
+  values: TraceOptions,
+  options: Options,
+): SessionInfo {
   const version = host.bpftrace?.version == null ? null : parseBpftraceVersion(host.bpftrace.version);
-  const info: SessionInfo = {
+  return {
     command: definition.name,
     argv: process.argv.slice(2),
     host: host.hostname,
@@ -77,49 +197,7 @@ export async function traceLive(
     tables: program.tables,
     degraded: program.degraded,
   };
-  const recorder = values.record === undefined ? null : createRecorder(values.record, info);
-  let live: LiveRun | null = null;
-  const presenter = createPresenter(info, values, io, () => live?.stop());
-  const session = createSession(definition, info, options, {
-    record: presenter.record,
-    notice: presenter.notice,
-    print: presenter.print,
-    live: presenter.live,
-    attached: () => live?.attached(),
-    ask: (ask) => live?.ask(ask),
-  });
-  const onInput = (input: Input) => {
-    recorder?.write(input);
-    session.push(input);
-    if (input.kind === "ready") presenter.ready();
-  };
-  const onSignal = () => live?.stop();
-  for (const signal of SIGNALS) process.on(signal, onSignal);
-  try {
-    live = startLive({
-      path: host.bpftrace?.path ?? "bpftrace",
-      args: bpftraceArguments(version),
-      script: withReadySignal(program.script),
-      environment: bpftraceEnvironment(version, { mapKeys: definition.mapKeys ?? 4096 }),
-      providers: createProviders(program.netns),
-      evidence: definition.evidence ?? [],
-      duration: values.duration ?? null,
-      interval: values.interval,
-      onInput,
-    });
-    await live.done;
-    await presenter.conclude(session);
-    await recorder?.close();
-  } catch (error) {
-    recorder?.abort();
-    throw error;
-  } finally {
-    for (const signal of SIGNALS) process.off(signal, onSignal);
-  }
 }
-
-/** Signals that are a normal end: the report follows. SIGHUP too: a lost terminal must not lose a recording. */
-const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /** The error of a probe name that does not exist. */
 export function unknownProbe(name: string, close: readonly string[]): TraceError {

@@ -32,7 +32,7 @@ export interface LaunchOptions {
   readonly script: string;
   readonly environment: Readonly<Record<string, string>>;
   readonly onEvent: (event: ProcessEvent) => void;
-  /** Seconds of silence after SIGTERM until SIGKILL. Default 10: 0.17 can take seconds to print large maps. */
+  /** Seconds of silence after SIGTERM until SIGKILL. Default 5: printing large maps is not silent, it goes on line by line. */
   readonly patience?: number;
 }
 
@@ -41,7 +41,7 @@ export interface LaunchOptions {
  * drains both its streams for as long as they are open. Never throws: a failed start is an `exit` event.
  */
 export function launchBpftrace(options: LaunchOptions): BpftraceProcess {
-  const patience = options.patience ?? 10;
+  const patience = options.patience ?? 5;
   const subprocess = execa(options.path, options.args, {
     input: options.script,
     buffer: false,
