@@ -13,6 +13,7 @@ network namespace, and ends with a report. Counts are exact at any rate: they ar
   needsBtf: true,
   attach: [{ points: ["tracepoint:skb:kfree_skb"] }],
   mapKeys: 16_384,
+  evidence: ["network"],
   topics: listTopics,
   prepare: prepareDrops,
   run: runDrops,

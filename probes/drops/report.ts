@@ -1,8 +1,11 @@
+import type { Finding } from "../../src/diagnose/finding.ts";
+import type { NetDelta } from "../../src/evidence/net/types.ts";
 import type { EndInfo, SessionInfo } from "../../src/probe/define.ts";
 import type { Block } from "../../src/probe/report.ts";
 import { formatCount, formatRate, formatSeconds, plural } from "../../src/text/format.ts";
 import { describeDrop } from "./catalogue.ts";
 import { fillCommand } from "./commands.ts";
+import { hostTables } from "./host-tables.ts";
 import type { Names } from "./names.ts";
 import { causeOf, formatFlow, groupCauses, type CauseRow, type FlowRow } from "./rows.ts";
 
@@ -17,6 +20,8 @@ export interface ReportInput {
   readonly showAll: boolean;
   readonly names: Names;
   readonly byReason: Readonly<Record<string, number>>;
+  readonly findings: readonly Finding[];
+  readonly networks: readonly NetDelta[];
 }
 
 const MAX_TABLE_ROWS = 20;
@@ -29,9 +34,11 @@ export function buildReport(input: ReportInput): Block[] {
   return [
     { kind: "text", text: headerLine(input), tone: "dim" },
     headline(input),
+    { kind: "findings", findings: input.findings },
     causeTable(groupCauses(shown), end.seconds, MAX_TABLE_ROWS),
     ...explainReasons(shown, input.names),
     ...benignLine(input),
+    ...hostTables(input.networks),
     lossLine(input),
   ];
 }

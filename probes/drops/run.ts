@@ -10,6 +10,8 @@ import type {
 import type { LiveView } from "../../src/probe/report.ts";
 import { formatCount, formatRate } from "../../src/text/format.ts";
 import { createDropCounters } from "./counters.ts";
+import { diagnose } from "../../src/diagnose/diagnose.ts";
+import { buildFacts, counterRecords, createEvidenceBook, interfaceRecords } from "./evidence.ts";
 import { createNames } from "./names.ts";
 import { formatEvent, parseEvent } from "./events.ts";
 import { buildReport, causeTable } from "./report.ts";
@@ -27,6 +29,7 @@ export function runDrops(context: RunContext): ProbeRun {
   for (const fact of knownNetns(context.session.tables)) names.fact(fact);
   const reasons = createReasonNames(context.session.tables);
   const book = createStackBook();
+  const evidence = createEvidenceBook(context);
   const showAll = context.options.all === true;
   const spark: number[] = [];
   let reportedTotal = 0;
@@ -86,7 +89,10 @@ export function runDrops(context: RunContext): ProbeRun {
       if (counters.read(message)) return;
       if (message.kind === "text") readText(message.text, at);
     },
-    fact: (fact) => names.fact(fact),
+    fact(fact) {
+      names.fact(fact);
+      evidence.fact(fact);
+    },
     interval(seconds) {
       wantNames();
       const now = total();
@@ -129,12 +135,19 @@ export function runDrops(context: RunContext): ProbeRun {
         for (const row of rows) byReason[causeOf(row)] = (byReason[causeOf(row)] ?? 0) + row.count;
       else for (const { reason, count } of totals) byReason[reasons.name(reason) ?? "unknown"] = count;
       const benign = rows.reduce((sum, row) => sum + (row.benign ? row.count : 0), 0);
+      const networks = evidence.networks();
+      const findings =
+        networks.length === 0
+          ? []
+          : diagnose(
+              buildFacts({ seconds: end.seconds, flows: counters.flows, names, reasons, book, evidence }),
+            );
       const summary: JsonObject = {
         drops: { total: drops, benign, bytes: sumBytes(rows), byReason },
         unattributed,
         flows: rows.map(toRecord),
-        counters: [],
-        interfaces: [],
+        counters: counterRecords(networks),
+        interfaces: interfaceRecords(networks),
       };
       const report = buildReport({
         session: context.session,
@@ -147,10 +160,12 @@ export function runDrops(context: RunContext): ProbeRun {
         showAll,
         names,
         byReason,
+        findings,
+        networks,
       });
       return {
         summary,
-        findings: [],
+        findings,
         report,
         profiles: drops === 0 ? [] : buildProfiles(weighGroups(), book),
       };

@@ -102,7 +102,7 @@ async function describePod(root: string, podUid: string): Promise<ContainerInfo>
 }
 
 /** The first 12 digits of an id, as `docker ps` shows it; names stay whole. */
-export function shortenId(id: string): string {
+function shortenId(id: string): string {
   return /^[0-9a-f]{64}$/.test(id) ? id.slice(0, 12) : id;
 }
 

@@ -51,7 +51,10 @@ function needsHeaders(bpftrace: Version | null, kernel: Version | null): boolean
 
 /** What this version cannot do here, or null. */
 function findLimit(bpftrace: Version | null, kernel: Version | null): string | null {
-  if (!isAtLeast(bpftrace, 0, 12)) return "reads no kernel types by BTF: fewer fields";
+  // Seen on 6.1 and later; 5.10 is fine.
+  if (!isAtLeast(bpftrace, 0, 12) && isAtLeast(kernel, 5, 11)) {
+    return "does not understand the types of this kernel: fewer fields";
+  }
   if (kernel !== null && !isAtLeast(kernel, 5, 15) && isAtLeast(bpftrace, 0, 24)) {
     return "made for kernels from 5.15 on, warns here";
   }

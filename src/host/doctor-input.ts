@@ -24,7 +24,7 @@ export interface DoctorInput {
 }
 
 /** Tracepoints that the doctor reports on. */
-export const DOCTOR_TRACEPOINTS = [
+const DOCTOR_TRACEPOINTS = [
   "skb:kfree_skb",
   "tcp:tcp_retransmit_skb",
   "tcp:tcp_send_reset",

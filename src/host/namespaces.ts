@@ -40,8 +40,8 @@ const NAME_FOLDERS = ["/run/netns", "/var/run/netns", "/run/docker/netns"];
 /** Names a runtime makes up (`cni-5f0c…`, `netns-…`, a uuid, Docker's sandbox key): the container says more. */
 const MADE_UP =
   /^(?:(?:cni|netns)-)?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$|^[0-9a-f]{12}$/;
-/** Processes of one namespace that are compared by age; a namespace with more is the host's or much like it. */
-const MAX_AGED = 256;
+/** Processes of one namespace that are compared by age, lowest ids first: the oldest is nearly always among them. */
+const MAX_AGED = 32;
 
 /** Knows the machine's network namespaces by inode and by name. Empty until the first `refresh`. */
 export function createNetnsDirectory(options: NetnsOptions = {}): NetnsDirectory {

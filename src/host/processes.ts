@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { parseNamespaceInode } from "./container-hint.ts";
-import { listNames, mapInBatches, readLink, readText } from "./read.ts";
+import { listNames, mapInBatches, readLinks, readText } from "./read.ts";
 
 /** `/proc` reads under way at once: the thread pool has four threads, more only queue. */
 const BATCH = 64;
@@ -17,7 +17,7 @@ export async function listPids(root: string): Promise<number[]> {
 /** Process → inode of its network namespace; processes that are gone, or not ours to look at, are left out. */
 export async function readNetnsByPid(root: string): Promise<Map<number, number>> {
   const pids = await listPids(root);
-  const links = await mapInBatches(pids, BATCH, (pid) => readLink(join(root, `/proc/${pid}/ns/net`)));
+  const links = await readLinks(pids.map((pid) => `${root}/proc/${pid}/ns/net`));
   const found = new Map<number, number>();
   for (const [index, pid] of pids.entries()) {
     const inode = parseNamespaceInode(links[index] ?? null);
@@ -33,7 +33,7 @@ export async function readComm(root: string, pid: number): Promise<string | null
 }
 
 /** Start of a process in clock ticks since boot: field 22 of `/proc/PID/stat` (proc(5)); null when it is gone. */
-export async function readStartTicks(root: string, pid: number): Promise<number | null> {
+async function readStartTicks(root: string, pid: number): Promise<number | null> {
   const text = await readText(join(root, `/proc/${pid}/stat`));
   // The comm in parentheses may hold anything, parentheses too.
   const fields = text?.slice(text.lastIndexOf(")") + 2).split(" ");

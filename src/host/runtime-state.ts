@@ -34,22 +34,22 @@ export async function readRuntimeRecord(
 ): Promise<RuntimeRecord | null> {
   // An id becomes part of a path: hex digits only.
   if (!/^[0-9a-f]{64}$/.test(id)) return null;
-  const readers: Partial<
-    Record<ContainerRuntime, (root: string, id: string) => Promise<RuntimeRecord | null>>
-  > = {
-    docker: readDocker,
-    containerd: readContainerd,
-    "cri-o": readCrio,
-    podman: readPodman,
+  // Docker runs its containers by containerd: its bundle is there too, but without the name.
+  const readers: Record<string, readonly Reader[]> = {
+    docker: [readDocker, readContainerd],
+    containerd: [readContainerd],
+    "cri-o": [readCrio],
+    podman: [readPodman],
+    unknown: [readDocker, readContainerd, readCrio, readPodman],
   };
-  const own = readers[runtime];
-  if (own !== undefined) return own(root, id);
-  for (const reader of Object.values(readers)) {
+  for (const reader of readers[runtime] ?? []) {
     const record = await reader(root, id);
     if (record !== null) return record;
   }
   return null;
 }
+
+type Reader = (root: string, id: string) => Promise<RuntimeRecord | null>;
 
 async function readDocker(root: string, id: string): Promise<RuntimeRecord | null> {
   const configured = field(await readJson(join(root, "/etc/docker/daemon.json")), "data-root");
@@ -66,9 +66,7 @@ async function readDocker(root: string, id: string): Promise<RuntimeRecord | nul
       netnsPath: text(field(field(state, "NetworkSettings"), "SandboxKey")),
     };
   }
-  // Docker runs its containers by containerd: the bundle is there, without the name.
-  const record = await readContainerd(root, id);
-  return record === null ? null : { ...record, runtime: "docker" };
+  return null;
 }
 
 async function readContainerd(root: string, id: string): Promise<RuntimeRecord | null> {

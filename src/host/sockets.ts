@@ -2,16 +2,16 @@ import { join } from "node:path";
 import type { NetnsInfo } from "./namespaces.ts";
 import { parseProcNet } from "./proc-net.ts";
 import { listPids, readComm } from "./processes.ts";
-import { listNames, mapInBatches, readLink, readText } from "./read.ts";
+import { listNames, readLinks, readText } from "./read.ts";
 
 /** A process that holds a socket; `comm` is its own choice: hostile data. */
-export interface SocketOwner {
+interface SocketOwner {
   readonly pid: number;
   readonly comm: string | null;
 }
 
 /** A socket that takes what is sent to a port. */
-export interface Listener {
+interface Listener {
   readonly protocol: "tcp" | "udp";
   /** `0.0.0.0` and `::` take every address; a `::` socket usually takes IPv4 too. */
   readonly address: string;
@@ -108,7 +108,7 @@ async function scanSockets(
     const descriptors = await listNames(folder);
     if (seen + descriptors.length > limit) return { owners, truncated: true };
     seen += descriptors.length;
-    const links = await mapInBatches(descriptors, 64, (name) => readLink(join(folder, name)));
+    const links = await readLinks(descriptors.map((name) => `${folder}/${name}`));
     for (const link of links) {
       const inode = Number(/^socket:\[(\d{1,15})\]$/.exec(link ?? "")?.[1]);
       if (inode > 0 && !owners.has(inode)) owners.set(inode, pid);

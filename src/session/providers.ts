@@ -1,5 +1,7 @@
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
+import { collectNet } from "../evidence/net/snapshot.ts";
 import type { NetnsDirectory } from "../host/namespaces.ts";
+import { createSocketDirectory } from "../host/sockets.ts";
 import { runTool } from "../launch/tool.ts";
 import type { Json } from "../probe/define.ts";
 import type { Providers } from "./live.ts";
@@ -7,16 +9,38 @@ import type { Providers } from "./live.ts";
 /** Namespaces come and go; looking at all processes again is bounded to once in this many seconds. */
 const REFRESH_SECONDS = 1;
 
+/** Namespaces whose counters and rules are read; the ones with drops come first. */
+const MAX_NETWORKS = 64;
+
 /**
- * Answers about this machine, null where there is none. `netns` (inode): who a namespace is. `device` (`inode/ifindex`): its
+ * Answers about this machine, null where there is none. `network` (`before`, `after`): counters, rules and settings of
+ * all namespaces. `owner` (socket inode): the process that holds it. `netns` (inode): who a namespace is. `device` (`inode/ifindex`): its
  * name. `ksym` (low 32 bits of an address): the kernel function it is in.
  */
 export function createProviders(netns: NetnsDirectory): Providers {
   const find = createNetnsFinder(netns);
   const devices = new Map<number, Promise<Map<number, string>>>();
+  const sockets = createSocketDirectory();
+  const interesting = new Set<number>();
   let symbols: Promise<(site: number) => string | null> | null = null;
   return {
+    async network(): Promise<Json> {
+      await netns.refresh();
+      const own = await readNetnsInode("/proc/self/ns/net");
+      const targets = netns
+        .list()
+        .map(({ inode, name, path }) => ({ inode, name, path: inode === own ? null : path }))
+        .filter((target) => target.path !== null || target.inode === own)
+        .sort((a, b) => Number(interesting.has(b.inode)) - Number(interesting.has(a.inode)));
+      // Plain data by its type's promise: JSON both ways.
+      return (await collectNet(targets.slice(0, MAX_NETWORKS))) as unknown as Json;
+    },
+    async owner(key): Promise<Json> {
+      const owner = await sockets.ownerOf(Number(key));
+      return owner === null ? null : { pid: owner.pid, comm: owner.comm };
+    },
     async netns(key): Promise<Json> {
+      interesting.add(Number(key));
       const info = await find(Number(key));
       return info === null
         ? null
@@ -54,6 +78,14 @@ function createNetnsFinder(netns: NetnsDirectory) {
     }
     return netns.byInode(inode);
   };
+}
+
+/** Inode of the namespace a file stands for; null where it cannot be read. */
+async function readNetnsInode(path: string): Promise<number | null> {
+  return stat(path).then(
+    (found) => found.ino,
+    () => null,
+  );
 }
 
 /** Device names of a namespace by index. `path`: of the namespace, null for our own. */

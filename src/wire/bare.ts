@@ -1,4 +1,15 @@
-import { CLOSE, CLOSE_LIST, COMMA, OPEN, QUOTE, isSpace, skipSpace, textOf, unreadable } from "./cursor.ts";
+import {
+  CLOSE,
+  CLOSE_LIST,
+  COMMA,
+  OPEN,
+  QUOTE,
+  cutOff,
+  isSpace,
+  skipSpace,
+  textOf,
+  unreadable,
+} from "./cursor.ts";
 import type { Cursor } from "./cursor.ts";
 
 /**
@@ -25,7 +36,7 @@ export function readBare(cursor: Cursor, place: Place): string {
 /** The value of a record ends at the last brace of the line. */
 function findRecordEnd(cursor: Cursor): number {
   const last = cursor.bytes.lastIndexOf(CLOSE, cursor.end - 1);
-  if (last < cursor.position) throw cutOff(cursor);
+  if (last < cursor.position) throw cutOff();
   return last;
 }
 
@@ -38,7 +49,7 @@ function findPartEnd(cursor: Cursor, place: Place): number {
     if (byte === CLOSE || byte === CLOSE_LIST) return i;
     if (byte === COMMA && (place === "member" ? endsMember(cursor, i) : endsElement(cursor, i))) return i;
   }
-  throw cutOff(cursor);
+  throw cutOff();
 }
 
 /** After a member comes the quote of the next name. */
@@ -70,10 +81,5 @@ export function readRecordText(cursor: Cursor): string | null {
     cursor.position = i + 1;
     return textOf(bytes, position, i + 1);
   }
-  throw cutOff(cursor);
-}
-
-function cutOff(cursor: Cursor): Error {
-  cursor.position = cursor.end;
-  return unreadable(cursor, "");
+  throw cutOff();
 }

@@ -57,13 +57,21 @@ export function take(cursor: Cursor, byte: number): boolean {
 }
 
 export function expect(cursor: Cursor, byte: number): void {
-  if (!take(cursor, byte)) throw unreadable(cursor, `expected ${String.fromCodePoint(byte)}`);
+  if (!take(cursor, byte)) throw unexpected(cursor, `expected ${String.fromCodePoint(byte)}`);
 }
 
+/** Something else stands at the cursor, or nothing more: a line cut short is the common damage, so it has its own words. */
+export function unexpected(cursor: Cursor, what: string): Unreadable {
+  return cursor.position >= cursor.end ? cutOff() : unreadable(cursor, what);
+}
+
+/** What stands before the cursor makes no sense. */
 export function unreadable(cursor: Cursor, what: string): Unreadable {
-  return new Unreadable(
-    cursor.position >= cursor.end ? "the line is cut off" : `${what} at byte ${cursor.position}`,
-  );
+  return new Unreadable(`${what} at byte ${cursor.position}`);
+}
+
+export function cutOff(): Unreadable {
+  return new Unreadable("the line is cut off");
 }
 
 /** True when, spaces aside, a delimiter comes next from `position` on. */
@@ -106,10 +114,7 @@ function readQuoted(cursor: Cursor, twice: boolean): string {
     i += 1;
     if (bytes[i] === LETTER_U) cursor.unicodeEscapeSeen = true;
   }
-  if (i >= end) {
-    cursor.position = end;
-    throw unreadable(cursor, "");
-  }
+  if (i >= end) throw cutOff();
   cursor.position = i + 1;
   // All bytes below 0x80: a plain copy is several times quicker than decoding UTF-8.
   if (!escaped) return seen < 0x80 ? bytes.toString("latin1", start, i) : textOf(bytes, start, i);

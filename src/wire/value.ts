@@ -11,6 +11,7 @@ import {
   readString,
   skipSpace,
   take,
+  unexpected,
   unreadable,
 } from "./cursor.ts";
 import type { Cursor } from "./cursor.ts";
@@ -53,7 +54,7 @@ function readList(cursor: Cursor, depth: number): Value[] {
     list.push(readValue(cursor, "element", depth + 1));
     if (take(cursor, CLOSE_LIST)) return list;
     // 0.24.0 to 0.24.2 forget the comma between the points of a tseries.
-    if (!take(cursor, COMMA) && peek(cursor) !== OPEN) throw unreadable(cursor, "expected , or ]");
+    if (!take(cursor, COMMA) && peek(cursor) !== OPEN) throw unexpected(cursor, "expected , or ]");
   }
 }
 

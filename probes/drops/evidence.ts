@@ -1,0 +1,119 @@
+import type { DropFact, Facts, Owner, Place } from "../../src/diagnose/facts.ts";
+import { deltaNets } from "../../src/evidence/net/delta.ts";
+import { isRawNet, parseNet, type RawNet } from "../../src/evidence/net/snapshot.ts";
+import type { NetDelta } from "../../src/evidence/net/types.ts";
+import type { Fact, Json, JsonObject, RunContext } from "../../src/probe/define.ts";
+import type { FlowCount } from "./counters.ts";
+import type { Names } from "./names.ts";
+import { nameFlow, type ReasonNames } from "./rows.ts";
+import type { StackBook } from "./stacks.ts";
+
+/** Collects what the host says of itself at both ends of the run. */
+export interface EvidenceBook {
+  fact(fact: Fact): void;
+  /** What changed; empty until the second snapshot is there. */
+  networks(): readonly NetDelta[];
+  owners(): ReadonlyMap<number, Owner>;
+}
+
+export function createEvidenceBook(context: Pick<RunContext, "ask" | "notice">): EvidenceBook {
+  const ends: { before: RawNet[]; after: RawNet[] } = { before: [], after: [] };
+  const owners = new Map<number, Owner>();
+  let deltas: readonly NetDelta[] = [];
+  return {
+    fact({ fact, key, value }) {
+      if (fact === "owner") {
+        const owner = readOwner(value);
+        if (owner !== null) owners.set(Number(key), owner);
+      }
+      if (fact !== "network" || (key !== "before" && key !== "after")) return;
+      ends[key] = Array.isArray(value) ? (value as readonly unknown[]).filter(isRawNet) : [];
+      if (key === "before") return;
+      deltas = deltaNets(ends.before.map(parseNet), ends.after.map(parseNet));
+      for (const socket of deltas.flatMap(socketsOfInterest))
+        context.ask({ fact: "owner", key: String(socket) });
+    },
+    networks: () => deltas,
+    owners: () => owners,
+  };
+}
+
+/** Listeners, and datagram sockets that refused something: findings name their process. */
+function socketsOfInterest(network: NetDelta): number[] {
+  const inodes = [
+    ...network.listeners.map((listener) => listener.inode),
+    ...network.datagramSockets.map((socket) => socket.inode),
+  ];
+  return inodes.filter((inode): inode is number => inode !== null && inode > 0);
+}
+
+function readOwner(value: Json): Owner | null {
+  if (value === null || typeof value !== "object" || Array.isArray(value)) return null;
+  const { pid, comm } = value as { pid?: Json; comm?: Json };
+  return typeof pid === "number" ? { pid, comm: typeof comm === "string" ? comm : "?" } : null;
+}
+
+export interface FactsInput {
+  readonly seconds: number;
+  readonly flows: Iterable<FlowCount>;
+  readonly names: Names;
+  readonly reasons: ReasonNames;
+  readonly book: StackBook;
+  readonly evidence: EvidenceBook;
+}
+
+/** The facts that rules read: flows with the functions of their stacks, and what changed on the host. */
+export function buildFacts(input: FactsInput): Facts {
+  const { names, reasons, book, evidence } = input;
+  const drops: DropFact[] = [];
+  const places = new Map<number, Place>();
+  const remember = (inode: number) => {
+    const place = names.netns(inode);
+    if (place !== null) places.set(inode, place);
+  };
+  for (const { key, count, bytes } of input.flows) {
+    if (count === 0) continue;
+    const named = nameFlow(key, names, reasons);
+    const functions = new Set(book.find(key).flatMap((stack) => stack.frames));
+    drops.push({
+      ...named,
+      netns: key.netns === 0 ? null : key.netns,
+      functions: [...functions],
+      count,
+      bytes,
+    });
+    remember(key.netns);
+  }
+  for (const network of evidence.networks()) remember(network.netns.inode);
+  return {
+    seconds: input.seconds,
+    drops: drops.sort((a, b) => b.count - a.count),
+    networks: evidence.networks(),
+    places,
+    owners: evidence.owners(),
+    kernelLog: [],
+  };
+}
+
+/** The summary's `counters`: what moved, most first. */
+export function counterRecords(networks: readonly NetDelta[]): JsonObject[] {
+  return networks.flatMap((network) =>
+    network.counters.map(({ netns, name, before, after, delta }) => ({
+      netns: { inode: netns.inode, name: netns.name },
+      name,
+      before,
+      after,
+      delta,
+    })),
+  );
+}
+
+/** The summary's `interfaces`: every device with its counters at both ends. */
+export function interfaceRecords(networks: readonly NetDelta[]): JsonObject[] {
+  return networks.flatMap((network) =>
+    network.interfaces.map(({ netns, details: _, driver: __, ...rest }) => ({
+      ...(rest as unknown as JsonObject),
+      netns: { inode: netns.inode, name: netns.name },
+    })),
+  );
+}

@@ -1,0 +1,139 @@
+import { createExportReader, type ExportReader } from "./export.ts";
+import { FOREIGN, parseJournalJson } from "./journal.ts";
+import { createJsonBlocks, type JsonBlocks } from "./json-blocks.ts";
+import { parseKmsgRecord, unescapeKmsg } from "./kmsg.ts";
+import { type KernelLine, type KernelLogCounts, MAX_LINE } from "./line.ts";
+import { type Prefixed, type PrefixState, parsePrefix } from "./prefix.ts";
+import { createStamps } from "./stamp.ts";
+import { createVerboseReader, isVerboseHead, type VerboseReader } from "./verbose.ts";
+import type { TimeContext } from "./time.ts";
+
+/** Text lines in, kernel records out. One decoder reads one stream, in order. */
+export interface LineDecoder {
+  /** Adds the records that `line` completes to `out`: the last one is held back, a continuation may follow. */
+  push(line: string, out: KernelLine[], cut?: boolean): void;
+  /** The record held back. */
+  end(out: KernelLine[]): void;
+}
+
+// oxlint-disable-next-line no-control-regex -- colours of `dmesg -L` are escape sequences
+const COLOUR = /\u001b\[[\d;]*m/g;
+/** Only `dmesg` colours the start of a line; further in, an escape is part of the message. */
+// oxlint-disable-next-line no-control-regex -- see above
+const COLOURED = /^(?: *|\w+ *:\w+ *: )\u001b\[/;
+/** `dmesg` and `journalctl` indent the further lines of a record to the width of the prefix (dmesg: at least this). */
+const INDENT = 8;
+const KMSG_TAG = /^ [A-Z]+=/;
+const KMSG = /^\d{1,6},\d+,\d+,/;
+const BLOB = /^\[\d+(?:\.\d+)?[BKMG] blob data\]$/;
+/** A log quoted in a mail, or pasted with an indent before its timestamps. */
+const PASTED = /^(?:> ?)+| +(?=\[ *\d+\.\d{6}\] )/;
+const NOTE = /^-- .* --$|^(?:Panic|Oops)#\d+ Part\d+$/;
+
+/**
+ * Decodes a kernel log of any container, told by the content of each line: `dmesg` in every time format, `-x`, `-r`,
+ * `-J`, coloured or not; /dev/kmsg; `journalctl` short formats, json, export; syslog files; bare console text.
+ * Never throws; what cannot be read is counted.
+ */
+export function createLineDecoder(context: TimeContext, counts: KernelLogCounts): LineDecoder {
+  const stamps = createStamps(context);
+  const state: PrefixState = { relative: null, monotonicHost: null };
+  let held: KernelLine | null = null;
+  let width = 0;
+  let prefixed = false;
+  let lastForeign = false;
+  let blocks: JsonBlocks | null = null;
+  let exported: ExportReader | null = null;
+  let verbose: VerboseReader | null = null;
+
+  const release = (out: KernelLine[]): void => {
+    if (held === null) return;
+    if (BLOB.test(held.text)) counts.blobs += 1;
+    out.push(held);
+    counts.records += 1;
+    held = null;
+  };
+  const accept = (line: KernelLine | null | typeof FOREIGN, out: KernelLine[]): void => {
+    release(out);
+    lastForeign = line === FOREIGN;
+    if (line === null) counts.malformed += 1;
+    else if (line === FOREIGN) counts.foreign += 1;
+    else held = line;
+  };
+  const extend = (text: string): void => {
+    if (held === null) {
+      if (lastForeign) counts.foreign += 1;
+      return;
+    }
+    const more = held.host === null ? unescapeKmsg(text) : text;
+    if (held.text.length + more.length < MAX_LINE) held.text += `\n${more}`;
+    else held.truncated = true;
+  };
+  const acceptPrefixed = (found: Prefixed | typeof FOREIGN, out: KernelLine[]): void => {
+    prefixed = true;
+    if (found === FOREIGN) return accept(FOREIGN, out);
+    width = found.width;
+    // dmesg prints control characters and bytes that are no text as `\xNN`; syslog and the journal have a host.
+    if (found.line.host === null) found.line.text = unescapeKmsg(found.line.text);
+    accept(found.line, out);
+  };
+  const plain = (line: string, out: KernelLine[]): void => {
+    const indent = line.length - line.trimStart().length;
+    if (prefixed && (lastForeign || (indent >= INDENT && held !== null))) {
+      return extend(line.slice(Math.min(indent, width)));
+    }
+    if (line.trim() === "" || NOTE.test(line)) return release(out);
+    accept({ time: null, host: null, text: line }, out);
+  };
+
+  return {
+    push(raw, out, cut = false) {
+      let line = raw;
+      if (line.endsWith("\r")) line = line.replace(/\r+$/, "");
+      if (exported !== null || line.startsWith("__CURSOR=")) {
+        exported ??= createExportReader();
+        const record = exported.push(line);
+        if (record !== undefined) accept(record, out);
+        return;
+      }
+      if (line.includes("\0")) line = line.replaceAll("\0", "");
+      const first = line.charCodeAt(0);
+      if (blocks !== null || line === "{") {
+        blocks ??= createJsonBlocks();
+        const records = blocks.push(line);
+        for (const record of records ?? []) accept(record, out);
+        if (records === null || !blocks.open) blocks = null;
+        if (records !== null) return;
+        counts.malformed += 1;
+      }
+      if (verbose !== null || isVerboseHead(line)) {
+        verbose ??= createVerboseReader();
+        const result = verbose.push(line);
+        if (result !== null) {
+          if (result !== undefined) accept(result.entry, out);
+          return;
+        }
+      }
+      if (first === 0x7b || first === 0x1e || line.startsWith("data: {"))
+        return accept(parseJournalJson(line), out);
+      if (KMSG.test(line)) {
+        const record = parseKmsgRecord(line);
+        return accept(record === null ? null : record.facility === 0 ? record : FOREIGN, out);
+      }
+      if (KMSG_TAG.test(line) && held !== null && "sequence" in held) return;
+      if (first === 0x3e || first === 0x20) line = line.replace(PASTED, "");
+      if (COLOURED.test(line)) line = line.replace(COLOUR, "");
+      const found = parsePrefix(line, stamps, state);
+      if (found === null) plain(line, out);
+      else acceptPrefixed(found, out);
+      if (cut && held !== null) held.truncated = true;
+    },
+    end(out) {
+      const record = exported?.end();
+      if (record !== undefined) accept(record, out);
+      const entry = verbose?.end();
+      if (entry) accept(entry.entry, out);
+      release(out);
+    },
+  };
+}

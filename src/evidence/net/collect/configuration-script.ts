@@ -1,0 +1,117 @@
+import { SHELL_FUNCTIONS } from "./sections.ts";
+
+const IPV4_DEVICE = [
+  ...["rp_filter", "forwarding", "log_martians", "accept_local", "route_localnet", "src_valid_mark"],
+  ...["arp_ignore", "arp_filter", "arp_announce", "accept_source_route"],
+];
+const IPV6_DEVICE = ["disable_ipv6", "forwarding", "mtu", "accept_ra", "accept_source_route"];
+
+const IPV4 = [
+  ...["ip_forward", "ip_default_ttl", "ip_no_pmtu_disc", "ip_local_port_range", "ip_nonlocal_bind"],
+  ...["ipfrag_high_thresh", "ipfrag_low_thresh", "ipfrag_time", "ipfrag_max_dist", "icmp_ratelimit", "icmp_ratemask"],
+  ...["icmp_echo_ignore_all", "icmp_msgs_per_sec", "tcp_max_syn_backlog", "tcp_syncookies", "tcp_abort_on_overflow"],
+  ...["tcp_mem", "tcp_rmem", "tcp_wmem", "tcp_retries2", "tcp_syn_retries", "tcp_synack_retries"],
+  ...["tcp_max_orphans", "tcp_max_tw_buckets", "tcp_tw_reuse", "tcp_fin_timeout", "tcp_mtu_probing", "tcp_timestamps"],
+  ...["udp_mem", "udp_rmem_min", "neigh/default/gc_thresh1", "neigh/default/gc_thresh2", "neigh/default/gc_thresh3"],
+  ...["neigh/default/unres_qlen", "neigh/default/unres_qlen_bytes", "route/min_pmtu", "fwmark_reflect"],
+];
+const IPV6 = [
+  ...["ip6frag_high_thresh", "ip6frag_time", "route/max_size", "icmp/ratelimit", "bindv6only"],
+  ...["neigh/default/gc_thresh1", "neigh/default/gc_thresh2", "neigh/default/gc_thresh3"],
+];
+const CORE = [
+  ...["somaxconn", "rmem_max", "rmem_default", "wmem_max", "wmem_default", "optmem_max", "netdev_max_backlog"],
+  ...["netdev_budget", "netdev_budget_usecs", "dev_weight", "flow_limit_cpu_bitmap", "flow_limit_table_len"],
+  ...["default_qdisc", "rps_sock_flow_entries", "xfrm_larval_drop", "qdisc_max_burst"],
+];
+const NETFILTER = [
+  ...["nf_conntrack_max", "nf_conntrack_buckets", "nf_conntrack_tcp_be_liberal", "nf_conntrack_tcp_loose"],
+  ...["nf_conntrack_tcp_timeout_established", "nf_conntrack_checksum", "nf_conntrack_log_invalid", "nf_conntrack_acct"],
+  ...["nf_conntrack_frag6_high_thresh"],
+];
+
+/** Shell words: plain paths, and globs over the devices. */
+const SYSCTLS = [
+  ...IPV4_DEVICE.map((name) => `ipv4/conf/*/${name}`),
+  ...IPV6_DEVICE.map((name) => `ipv6/conf/*/${name}`),
+  ...IPV4.map((name) => `ipv4/${name}`),
+  ...IPV6.map((name) => `ipv6/${name}`),
+  ...CORE.map((name) => `core/${name}`),
+  ...NETFILTER.map((name) => `netfilter/${name}`),
+  ...["bridge/bridge-nf-call-iptables", "bridge/bridge-nf-call-ip6tables"],
+].map((name) => `/proc/sys/net/${name}`);
+
+/**
+ * Reads one namespace, from inside it. Arguments: nonce, whether nf_tables is in the kernel (`yes`/`no`: asking nft
+ * would load it). Everything here only lists. What is dear is asked for only where something cheap says it exists:
+ *  - the rules in text and those of iptables-nft only when nft lists chains, or tables of their family;
+ *  - x_tables only when its own list of tables is not empty (reading a table would create it);
+ *  - TCP sockets only when sockstat counts some (walking the hash costs 5 ms).
+ * The order is that of importance: a deadline cuts the end. Routes come last, there may be a million.
+ */
+export const CONFIGURATION_SCRIPT = `${SHELL_FUNCTIONS}
+nft=$2
+has() { command -v "$1" >/dev/null 2>&1; }
+save() { mark "$1"; if has "$2"; then "$2" -c; else "$3" -c; fi; end $?; }
+inuse() {
+  count=0
+  while read -r group word number rest; do
+    case $group in "$1:" | "\${1}6:") [ "$number" = 0 ] || count=1 ;; esac
+  done <<FILES
+$sockets
+FILES
+  [ "$count" = 1 ]
+}
+if [ "$nft" = yes ]; then
+  mark 'nft -j'
+  json=$(nft -j list ruleset)
+  status=$?
+  printf '%s\\n' "$json"
+  end $status
+  case $json in *'"chain"'*)
+    mark 'nft -a'
+    nft -a list ruleset
+    end $?
+  esac
+  case $status$json in [!0]* | *'"family": "ip",'* | *'"family":"ip",'*)
+    save iptables-save iptables-nft-save iptables-save
+  esac
+  case $status$json in [!0]* | *'"family": "ip6",'* | *'"family":"ip6",'*)
+    save ip6tables-save ip6tables-nft-save ip6tables-save
+  esac
+  json=
+fi
+if [ -r /proc/net/ip_tables_names ] && read -r line </proc/net/ip_tables_names; then
+  save iptables-legacy-save iptables-legacy-save iptables-save
+fi
+if [ -r /proc/net/ip6_tables_names ] && read -r line </proc/net/ip6_tables_names; then
+  save ip6tables-legacy-save ip6tables-legacy-save ip6tables-save
+fi
+sockets=$(cat /proc/net/sockstat /proc/net/sockstat6 2>/dev/null)
+mark 'ss tcp'
+if inuse TCP; then ss -lntHem; fi
+end $?
+mark 'ss udp'
+if inuse UDP; then ss -aunHem; fi
+end $?
+mark 'tc qdisc'
+tc -j -s -d qdisc show
+end $?
+mark sysctl
+grep -saH '' ${SYSCTLS.join(" ")}
+end 0
+if [ -e /proc/net/if_inet6 ]; then
+  mark 'ip -6 rule'
+  ip -6 -j rule show
+  end $?
+fi
+mark ip
+ip -j -s -s -d -force -batch - <<COMMANDS
+link show
+netns list-id
+neigh show
+rule show
+route show table all
+COMMANDS
+end $?
+`;

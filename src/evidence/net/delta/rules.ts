@@ -1,0 +1,100 @@
+import { changeOf, type Change } from "../../change.ts";
+import type { ChainDelta, FirewallPlace, FirewallRule, FirewallSet, NetSnapshot, Presence, RuleDelta, SetElementDelta } from "../types.ts";
+import { endsOf, type Ends } from "./context.ts";
+import { changeIn, keyOf, pairByKey } from "./match.ts";
+import { pairRules, placeKey } from "./rule-pairs.ts";
+
+/**
+ * All rules, in the order of their chains, then those that went. Where the end could not be read: the rules of the
+ * start, with nothing known of how they changed.
+ */
+export function deltaRules(ends: Ends): RuleDelta[] {
+  const { before, after, fresh } = endsOf(ends, rulesOf);
+  const gone = (presence: Presence): RuleDelta[] =>
+    removed.map((rule) => toDelta(ends, rule, presence, (value) => changeOf(value(rule), null)));
+  const { pairs, removed } = pairRules(before, after);
+  if (rulesOf(ends.after) === null) return gone("both");
+  const stayed = pairs.map((pair) =>
+    toDelta(ends, pair.after, pair.before === null && fresh ? "added" : "both", (value) =>
+      changeIn(pair, fresh, value),
+    ),
+  );
+  return [...stayed, ...gone("removed")];
+}
+
+type Value = (rule: FirewallRule) => number | null;
+
+function toDelta(
+  ends: Ends,
+  rule: FirewallRule,
+  presence: Presence,
+  change: (value: Value) => Change,
+): RuleDelta {
+  return {
+    ...placeOf(rule),
+    netns: ends.netns,
+    hook: rule.hook,
+    hooks: rule.hooks,
+    number: rule.number,
+    handle: rule.handle,
+    text: rule.text,
+    packets: change((item) => item.packets),
+    bytes: change((item) => item.bytes),
+    verdict: rule.verdicts[0] ?? null,
+    verdicts: rule.verdicts,
+    probability: rule.probability,
+    every: rule.every,
+    hasCounter: rule.hasCounter,
+    counterName: rule.counterName,
+    sets: rule.sets,
+    presence,
+  };
+}
+
+/** Policies of all base chains. */
+export function deltaChains(ends: Ends): ChainDelta[] {
+  const { before, after, fresh } = endsOf(ends, (snapshot) => snapshot.configuration?.firewall?.chains ?? null);
+  return pairByKey(before, after, placeKey)
+    .pairs.filter((pair) => pair.after.hook !== null)
+    .map((pair) => ({
+      ...placeOf(pair.after),
+      netns: ends.netns,
+      hook: pair.after.hook,
+      hooks: pair.after.hooks,
+      priority: pair.after.priority,
+      policy: pair.after.policy,
+      packets: changeIn(pair, fresh, (chain) => chain.packets),
+      bytes: changeIn(pair, fresh, (chain) => chain.bytes),
+      presence: pair.before === null && fresh ? "added" : "both",
+    }));
+}
+
+/** Elements of sets and maps that carry a verdict or a counter. */
+export function deltaSetElements(ends: Ends): SetElementDelta[] {
+  const { before, after, fresh } = endsOf(ends, elementsOf);
+  const key = (item: SetElement): string => keyOf(item.set.family, item.set.table, item.set.name, item.key);
+  return pairByKey(before, after, key).pairs.map((pair) => ({
+    netns: ends.netns,
+    family: pair.after.set.family,
+    table: pair.after.set.table,
+    set: pair.after.set.name,
+    key: pair.after.key,
+    verdict: pair.after.verdict,
+    packets: changeIn(pair, fresh, (item) => item.packets),
+  }));
+}
+
+type SetElement = FirewallSet["elements"][number] & { readonly set: FirewallSet };
+
+function elementsOf(snapshot: NetSnapshot): SetElement[] | null {
+  const sets = snapshot.configuration?.firewall?.sets ?? null;
+  return sets?.flatMap((set) => set.elements.map((element) => ({ ...element, set }))) ?? null;
+}
+
+function rulesOf(snapshot: NetSnapshot): readonly FirewallRule[] | null {
+  return snapshot.configuration?.firewall?.rules ?? null;
+}
+
+function placeOf({ tool, backend, family, table, chain }: FirewallPlace): FirewallPlace {
+  return { tool, backend, family, table, chain };
+}

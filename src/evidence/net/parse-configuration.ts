@@ -1,0 +1,92 @@
+import { DRIVER_PREFIX, FILTER_PREFIX } from "./collect/configuration.ts";
+import { mergeFirewall } from "./firewall.ts";
+import { parseDriverStats } from "./parse/ethtool.ts";
+import { parseFilters } from "./parse/filters.ts";
+import { parseIpBatch } from "./parse/ip-batch.ts";
+import { parseIptables, type IptablesDump } from "./parse/iptables.ts";
+import { parseLinks, parseNetnsIds } from "./parse/links.ts";
+import { parseNeighbours } from "./parse/neighbours.ts";
+import { parseNft } from "./parse/nft.ts";
+import { NO_TEXTS, parseNftTexts } from "./parse/nft-text.ts";
+import { parseQdiscs } from "./parse/qdiscs.ts";
+import { parsePolicyRules, parseRoutes } from "./parse/routes.ts";
+import { parseSs, toListener } from "./parse/ss.ts";
+import { parseSysctls } from "./parse/sysctls.ts";
+import { parseToolJson } from "./parse/json.ts";
+import { asRecords, type Parsed } from "./parse/values.ts";
+import type { SectionReader } from "./section-reader.ts";
+import type { DriverStats, NetConfiguration, PolicyRule, TrafficFilter } from "./types.ts";
+
+/** The tools' part of a namespace; null where none of it was taken. */
+export function parseConfiguration(reader: SectionReader): NetConfiguration | null {
+  if (!reader.has("ss tcp") && !reader.has("nft -j") && !reader.has("ip")) {
+    // The shell could not be started in there.
+    reader.readOptional("sh", (text) => ({ value: text, unread: 0 }));
+    return null;
+  }
+  const ip = reader.read("ip", parseIpBatch);
+  const take = <T>(parsed: Parsed<T[]> | null): T[] | null => {
+    if (parsed === null) return null;
+    if (parsed.unread > 0) reader.misread("ip", parsed.unread);
+    return parsed.value;
+  };
+  return {
+    links: take(ip && parseLinks(ip.links, parseNetnsIds(ip.netnsIds))),
+    neighbours: take(ip && parseNeighbours(ip.neighbours)),
+    routes: take(ip && parseRoutes(ip.routes)),
+    policyRules: take(ip && parsePolicyRules(ip.rules, "ipv4"))?.concat(readIpv6Rules(reader)) ?? null,
+    qdiscs: reader.read("tc qdisc", parseQdiscs),
+    filters: readFilters(reader),
+    ...readFirewall(reader),
+    listeners: reader.read("ss tcp", parseSs)?.map(toListener) ?? null,
+    sysctls: reader.read("sysctl", parseSysctls),
+    driverStats: readDriverStats(reader),
+  };
+}
+
+function readIpv6Rules(reader: SectionReader): PolicyRule[] {
+  const rules = reader.readOptional("ip -6 rule", (text) => {
+    const items = parseToolJson(text.trim() === "" ? "[]" : text);
+    return Array.isArray(items) ? parsePolicyRules(asRecords(items), "ipv6") : { value: [], unread: 1 };
+  });
+  return rules ?? [];
+}
+
+function readFilters(reader: SectionReader): TrafficFilter[] {
+  return reader.names(FILTER_PREFIX).flatMap((name) => {
+    const [direction = "", dev = ""] = name.slice(FILTER_PREFIX.length).split(" ");
+    if (direction !== "ingress" && direction !== "egress" && direction !== "classify") return [];
+    return reader.readOptional(name, (text) => parseFilters(text, { dev, direction })) ?? [];
+  });
+}
+
+function readDriverStats(reader: SectionReader): DriverStats[] {
+  return reader.names(DRIVER_PREFIX).flatMap((name) => {
+    const stats = reader.readOptional(name, parseDriverStats);
+    return stats === null ? [] : [{ dev: name.slice(DRIVER_PREFIX.length), stats }];
+  });
+}
+
+function readFirewall(reader: SectionReader): Pick<NetConfiguration, "firewall" | "firewallRead"> {
+  const texts = reader.readOptional("nft -a", (text) => ({ value: parseNftTexts(text), unread: 0 }));
+  const nft = reader.readOptional("nft -j", (text) => parseNft(text, texts ?? NO_TEXTS));
+  const read = (name: string, tool: "iptables" | "ip6tables"): IptablesDump | null =>
+    reader.readOptional(name, (text) => parseIptables(text, tool));
+  const byNft = [read("iptables-save", "iptables"), read("ip6tables-save", "ip6tables")];
+  const legacy = [read("iptables-legacy-save", "iptables"), read("ip6tables-legacy-save", "ip6tables")];
+  // A host whose only iptables is the nft one cannot list x_tables; then the twin lists nft's rules again.
+  const foreign = legacy.filter((dump) => dump !== null && dump.chains.some((chain) => chain.backend === "nft"));
+  if (foreign.length > 0) reader.miss("iptables-legacy-save", "not installed, and legacy tables exist");
+  const dumps = [...byNft, ...legacy].filter((dump) => dump !== null && !foreign.includes(dump));
+  const legacyNames = reader.names("iptables-legacy-save").concat(reader.names("ip6tables-legacy-save"));
+  const firewallRead = {
+    nft: nft !== null || !reader.has("nft -j"),
+    iptablesNft: nft !== null || byNft.some((dump) => dump !== null) || !reader.has("nft -j"),
+    legacy: foreign.length === 0 && legacy.filter((dump) => dump !== null).length === legacyNames.length,
+  };
+  const nothing = !firewallRead.nft && dumps.length === 0;
+  return {
+    firewall: nothing ? null : mergeFirewall(nft, dumps.filter((dump) => dump !== null)),
+    firewallRead,
+  };
+}

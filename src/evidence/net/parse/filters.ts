@@ -1,0 +1,71 @@
+import type { TrafficAction, TrafficFilter } from "../types.ts";
+import { parseToolJson } from "./json.ts";
+import { asList, asNumber, asRecord, asRecords, asString, asText, type JsonRecord, type Parsed } from "./values.ts";
+
+/** Longer matches are cut: they are for a human to recognise the filter. */
+const MAX_TEXT = 400;
+
+/**
+ * `tc -j -s filter show dev DEV ingress|egress`, or without direction for the classes of a qdisc. Filters come with
+ * headers (an item without options, u32 hash tables) that match nothing: they are left out.
+ */
+export function parseFilters(
+  text: string,
+  place: { readonly dev: string; readonly direction: TrafficFilter["direction"] },
+): Parsed<TrafficFilter[]> {
+  const items = parseToolJson(text.trim() === "" ? "[]" : text);
+  if (!Array.isArray(items)) return { value: [], unread: 1 };
+  const filters: TrafficFilter[] = [];
+  let unread = 0;
+  for (const item of asList(items)) {
+    const record = asRecord(item);
+    const kind = asString(record?.["kind"]);
+    if (record === null || kind === null) unread += 1;
+    else {
+      const options = asRecord(record["options"]);
+      if (options === null || "ht_divisor" in options) continue;
+      filters.push(parseFilter(record, options, kind, place));
+    }
+  }
+  return { value: filters, unread };
+}
+
+function parseFilter(
+  item: JsonRecord,
+  options: JsonRecord,
+  kind: string,
+  place: { readonly dev: string; readonly direction: TrafficFilter["direction"] },
+): TrafficFilter {
+  const { actions, ...match } = options;
+  const program = asRecord(options["prog"]);
+  return {
+    ...place,
+    kind,
+    protocol: asString(item["protocol"]),
+    pref: asNumber(item["pref"]),
+    chain: asNumber(item["chain"]),
+    handle: asText(options["handle"]) ?? asText(options["fh"]) ?? asText(item["handle"]),
+    text: JSON.stringify(match).slice(0, MAX_TEXT),
+    actions: asRecords(actions).map(parseAction),
+    bpf:
+      kind !== "bpf"
+        ? null
+        : {
+            id: asNumber(program?.["id"]),
+            name: asString(program?.["name"]) ?? asString(options["bpf_name"]),
+            direct: options["direct-action"] === true,
+          },
+  };
+}
+
+function parseAction(action: JsonRecord): TrafficAction {
+  const stats = asRecord(action["stats"]) ?? {};
+  return {
+    kind: asString(action["kind"]) ?? "unknown",
+    control: asString(asRecord(action["control_action"])?.["type"]) ?? asString(action["control_action"]),
+    index: asNumber(action["index"]),
+    packets: asNumber(stats["packets"]),
+    drops: asNumber(stats["drops"]),
+    overlimits: asNumber(stats["overlimits"]),
+  };
+}
