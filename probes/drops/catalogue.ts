@@ -1,10 +1,12 @@
 import callSiteData from "./call-sites.json" with { type: "json" };
 import reasonData from "./reasons.json" with { type: "json" };
+import { typeCallSites, typeReasons } from "../../src/catalogue/typed.ts";
 import type { CallSiteEntry, ReasonEntry } from "../../src/catalogue/types.ts";
 import type { Topic } from "../../src/probe/define.ts";
 
-const REASONS: Readonly<Record<string, ReasonEntry>> = reasonData as Record<string, ReasonEntry>;
-const CALL_SITES = indexCallSites(callSiteData as Record<string, CallSiteEntry>);
+const REASONS = typeReasons(reasonData);
+const CALL_SITE_ENTRIES = typeCallSites(callSiteData);
+const CALL_SITES = indexCallSites(CALL_SITE_ENTRIES);
 
 /** Kernels rename and inline these functions: an entry is found by any of its names. */
 function indexCallSites(
@@ -28,7 +30,7 @@ export function findCallSite(symbol: string): CallSiteEntry | null {
 }
 
 /** Reasons that say nothing by themselves: the call site decides. */
-const VAGUE: ReadonlySet<string> = new Set(["NOT_SPECIFIED", "NOT_DROPPED_YET"]);
+const VAGUE: ReadonlySet<string> = new Set(["NOT_SPECIFIED", "SKB_NOT_DROPPED_YET"]);
 
 /** What is known about a drop: by its reason, or by where it happened when the reason says nothing. */
 export function describeDrop(
@@ -58,7 +60,7 @@ export function listTopics(): Topic[] {
     fix: entry.fix,
     related: entry.counters,
   }));
-  const sites = Object.entries(callSiteData as Record<string, CallSiteEntry>).map(([name, entry]) => ({
+  const sites = Object.entries(CALL_SITE_ENTRIES).map(([name, entry]) => ({
     name,
     kind: "call site",
     text: `${entry.meaning} (${CLASS_WORDS[entry.class]})${entry.benignBecause === undefined ? "" : ` ${entry.benignBecause}`}`,

@@ -1,21 +1,22 @@
 /**
  * Typed access to the catalogues of counters, kernel threads, work queues and softirq vectors.
- * The data is in the JSON files beside this one; the tests check their shape, so nothing is validated here.
+ * The data is in the JSON files beside this one; the tests check what the types cannot.
  */
 import counterData from "./counters.json" with { type: "json" };
 import threadData from "./kernel-threads.json" with { type: "json" };
 import type {
-  CounterCatalogue,
   CounterEntry,
+  IgnoredCounters,
   KernelThreadCatalogue,
   KernelThreadDescription,
   KernelThreadEntry,
   SoftirqEntry,
   WorkqueueEntry,
 } from "./types.ts";
+import { typeCounters } from "./typed.ts";
 
-// A JSON import widens "loss" to string, so it does not fit the union types without these two casts.
-const COUNTERS = counterData as CounterCatalogue;
+const COUNTERS = typeCounters(counterData.counters);
+const IGNORED: readonly IgnoredCounters[] = counterData.ignored;
 const THREADS: KernelThreadCatalogue = threadData;
 
 /** Names longer than this were cut off by kernels before 5.17 (TASK_COMM_LEN - 1). */
@@ -24,30 +25,35 @@ const OLD_COMM_LENGTH = 15;
 /** No kernel thread has a longer name (WQ_NAME_LEN and the worker's own prefix); longer ones are not looked at. */
 const LONGEST_NAME = 128;
 
-const compiledThreads = THREADS.threads.map((entry) => ({ expression: new RegExp(entry.pattern, "u"), entry }));
+const compiledThreads = THREADS.threads.map((entry) => ({
+  expression: new RegExp(entry.pattern, "u"),
+  entry,
+}));
 const compiledQueues = Object.entries(THREADS.workqueues)
   .map(([key, entry]) => ({ key, expression: wildcard(key), entry }))
   .toSorted((a, b) => b.key.length - a.key.length);
-const compiledIgnored = COUNTERS.ignored.flatMap(({ pattern, reason }) =>
+const compiledIgnored = IGNORED.flatMap(({ pattern, reason }) =>
   pattern === undefined ? [] : [{ expression: new RegExp(pattern, "u"), reason }],
 );
 const ignoredNames = new Map(
-  COUNTERS.ignored.flatMap(({ names, reason }) => (names ?? []).map((name) => [name, reason] as const)),
+  IGNORED.flatMap(({ names, reason }) => (names ?? []).map((name) => [name, reason] as const)),
 );
 
 /** Every counter that can point at loss, by its `nstat` name or its own (`softnet.dropped`). */
 export function counters(): Readonly<Record<string, CounterEntry>> {
-  return COUNTERS.counters;
+  return COUNTERS;
 }
 
 /** The entry of one counter, or null: also for names such as `constructor` that are no entries. */
 export function describeCounter(name: string): CounterEntry | null {
-  return ownValue(COUNTERS.counters, name);
+  return ownValue(COUNTERS, name);
 }
 
 /** Why a counter is left out on purpose (it does not speak of loss), or null where it is not left out. */
 export function explainIgnoredCounter(name: string): string | null {
-  return ignoredNames.get(name) ?? compiledIgnored.find(({ expression }) => expression.test(name))?.reason ?? null;
+  return (
+    ignoredNames.get(name) ?? compiledIgnored.find(({ expression }) => expression.test(name))?.reason ?? null
+  );
 }
 
 /**
@@ -69,7 +75,8 @@ export function describeKernelThread(comm: string): KernelThreadDescription | nu
   return {
     name: "work queue stand-by thread",
     role: `Stand-by thread of the queue ${comm}: ${queue.role}`,
-    busyMeans: "The machine is short of memory and falls back to stand-by threads, or this queue has much to do.",
+    busyMeans:
+      "The machine is short of memory and falls back to stand-by threads, or this queue has much to do.",
     check: queue.check ?? ["vmstat 1 5"],
     subsystem: "workqueue",
     captures: { workqueue: comm },

@@ -8,24 +8,27 @@
  */
 
 /** Whether a drop hurts: real loss, depends on the circumstances, or normal. */
-export type DropClass = "loss" | "depends" | "benign";
+export const DROP_CLASSES = ["loss", "depends", "benign"] as const;
+export type DropClass = (typeof DROP_CLASSES)[number];
 
 /** Where in the kernel a packet was dropped, in an operator's terms. */
-export type DropLayer =
-  | "firewall"
-  | "socket"
-  | "tcp"
-  | "udp"
-  | "ip"
-  | "neighbour"
-  | "link"
-  | "qdisc"
-  | "xdp-tc"
-  | "tunnel"
-  | "wireless"
-  | "openvswitch"
-  | "unix"
-  | "other";
+export const DROP_LAYERS = [
+  "firewall",
+  "socket",
+  "tcp",
+  "udp",
+  "ip",
+  "neighbour",
+  "link",
+  "qdisc",
+  "xdp-tc",
+  "tunnel",
+  "wireless",
+  "openvswitch",
+  "unix",
+  "other",
+] as const;
+export type DropLayer = (typeof DROP_LAYERS)[number];
 
 /** One drop reason, by its name without the `SKB_DROP_REASON_` prefix (`probes/drops/reasons.json`). */
 export interface ReasonEntry {
@@ -57,25 +60,28 @@ export interface CallSiteEntry {
   readonly fix: readonly string[];
   /** Drop reasons a newer kernel gives for the same thing. */
   readonly reasons: readonly string[];
-  /** Other names of the same function: older, newer, or inlined callers. */
+  /** Other functions that mean the same: older or newer names, and callers it can be inlined into. */
   readonly alsoKnownAs: readonly string[];
   /** Present exactly when `class` is benign. */
   readonly benignBecause?: string;
 }
 
 /** What a counter tells when it moves. */
-export type CounterKind =
-  | "loss"
-  | "retransmission"
-  | "overflow"
-  | "reset"
-  | "error"
-  | "pressure"
-  | "timeout"
-  | "info";
+export const COUNTER_KINDS = [
+  "loss",
+  "retransmission",
+  "overflow",
+  "reset",
+  "error",
+  "pressure",
+  "timeout",
+  "info",
+] as const;
+export type CounterKind = (typeof COUNTER_KINDS)[number];
 
 /** How serious it is when this counter moves and no event explains it. */
-export type CounterSeverity = "problem" | "suspicious" | "info";
+export const COUNTER_SEVERITIES = ["problem", "suspicious", "info"] as const;
+export type CounterSeverity = (typeof COUNTER_SEVERITIES)[number];
 
 /** One counter, by its `nstat` name (`TcpExtListenOverflows`) or its own (`softnet.dropped`). */
 export interface CounterEntry {
@@ -100,11 +106,6 @@ export interface IgnoredCounters {
   readonly names?: readonly string[];
   /** Anchored regular expression. */
   readonly pattern?: string;
-}
-
-export interface CounterCatalogue {
-  readonly counters: Readonly<Record<string, CounterEntry>>;
-  readonly ignored: readonly IgnoredCounters[];
 }
 
 /** One kind of kernel thread (`kernel-threads.json`). */

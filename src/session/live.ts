@@ -78,6 +78,8 @@ export function startLive(options: LiveOptions): LiveRun {
       if (event.kind === "line") options.onInput({ kind: "line", at: now(), line: event.line });
       else if (event.kind === "stderr") options.onInput({ kind: "stderr", at: now(), line: event.line });
       else {
+        // A program that ends by itself must not be taken for ready by snapshots that are still under way.
+        isStopped = true;
         clearTimers();
         const at = now();
         void settle().then(() => {

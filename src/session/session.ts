@@ -39,7 +39,8 @@ export interface SessionEnd {
 
 export interface Session {
   push(input: Input): void;
-  readonly isReady: boolean;
+  /** The programs ran: there is something to report, even if it ended badly. */
+  readonly isAttached: boolean;
   /** After the `exit` input: concludes. */
   finish(profile: string | null): SessionEnd;
   /** The `finding` records and the last one, `summary`. */
@@ -178,8 +179,8 @@ export function createSession(
   }
 
   return {
-    get isReady() {
-      return readyAt !== null;
+    get isAttached() {
+      return attached;
     },
     push(input) {
       now = input.at;

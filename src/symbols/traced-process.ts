@@ -1,0 +1,143 @@
+import { findRegion, hasUnexplainedCode, openAddressSpace, type AddressSpace } from "./address-space.ts";
+import { JitCode, openPerfMap } from "./jit-code.ts";
+import type { SymbolLimits } from "./limits.ts";
+import { parseMaps } from "./maps.ts";
+import type { ModuleCache } from "./module-cache.ts";
+import { readProcFile } from "./open-file.ts";
+import { parseIdentity, parseStatus, type ProcessIdentity } from "./proc-status.ts";
+
+/** What all processes of a resolver share. */
+export interface Shared {
+  readonly procRoot: string;
+  readonly limits: SymbolLimits;
+  readonly modules: ModuleCache;
+  /** Perf map entries that may still be taken. */
+  readonly entries: { left: number };
+  /** Seconds, from any fixed moment. */
+  readonly now: () => number;
+}
+
+const STATUS_BYTES = 65_536;
+const MAPS_BYTES = 67_108_864;
+// Garbage addresses (code without frame pointers) miss in every sample: reading again and again finds nothing for them.
+const BACKOFF_MOST = 64;
+
+/** One pid: the programs it has run since it was first seen, as far as they are remembered. */
+export class TracedProcess {
+  readonly #folder: string;
+  readonly #shared: Shared;
+  /** Newest first. */
+  spaces: AddressSpace[] = [];
+  /** By generation. */
+  readonly #jit = new Map<number, JitCode>();
+  /** The name it last had; another one means that it has run another program. */
+  comm: string | null = null;
+  /** An address was asked for that is in no mapping. */
+  missed = false;
+  reading: Promise<void> | null = null;
+  #closed = false;
+  #nextRead = 0;
+  #backoff = 1;
+
+  constructor(pid: number, shared: Shared) {
+    this.#folder = `${shared.procRoot}/${pid}`;
+    this.#shared = shared;
+  }
+
+  get generation(): number | null {
+    return this.spaces[0]?.generation ?? null;
+  }
+
+  jitOf(space: AddressSpace): JitCode | null {
+    return this.#jit.get(space.generation) ?? null;
+  }
+
+  /** How long to wait before the maps may be read (again), in seconds. */
+  get pause(): number {
+    return Math.max(0, this.#nextRead - this.#shared.now());
+  }
+
+  /** Reads the process' maps and opens what is new in them. A process that has ended keeps what was known. */
+  async read(): Promise<void> {
+    const start = this.#shared.now();
+    const changed = await this.#readStable();
+    this.missed = false;
+    this.#backoff = changed ? 1 : Math.min(this.#backoff * 2, BACKOFF_MOST);
+    const end = this.#shared.now();
+    // Reading takes a fifth of the time at most, also of a process with a hundred thousand mappings.
+    this.#nextRead = end + Math.max(this.#shared.limits.rereadSeconds, 4 * (end - start)) * this.#backoff;
+  }
+
+  /** Whether an address is in code that was known when the maps were last read. */
+  covers(address: number): boolean {
+    const space = this.spaces[0];
+    return space !== undefined && findRegion(space, address) !== -1;
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const jit of this.#jit.values()) jit.close();
+    this.#jit.clear();
+  }
+
+  /** The maps of one program: if the process has run another one meanwhile, they are read again. */
+  async #readStable(): Promise<boolean> {
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const before = await this.#readIdentity();
+      const bytes =
+        before?.hasMemory === true ? await readProcFile(`${this.#folder}/maps`, MAPS_BYTES) : null;
+      if (before === null || bytes === null || bytes.length === 0) return false;
+      const maps = parseMaps(bytes, this.#shared.limits.mappings);
+      const known = this.spaces[0];
+      const same = known?.identity === before.key;
+      const generation = known === undefined ? 0 : same ? known.generation : known.generation + 1;
+      const program = { generation, identity: before.key };
+      const space = await openAddressSpace(this.#folder, maps, program, this.#shared.modules);
+      const after = await this.#readIdentity();
+      // Ended since: what was opened in time is good.
+      if (after !== null && after.hasMemory && after.key !== before.key) continue;
+      await this.#openJit(space);
+      return this.#remember(space);
+    }
+    return false;
+  }
+
+  async #readIdentity(): Promise<ProcessIdentity | null> {
+    const stat = await readProcFile(`${this.#folder}/stat`, STATUS_BYTES);
+    return stat === null ? null : parseIdentity(stat.toString("latin1"));
+  }
+
+  async #openJit(space: AddressSpace): Promise<void> {
+    if (this.#jit.has(space.generation) || !hasUnexplainedCode(space)) return;
+    const bytes = await readProcFile(`${this.#folder}/status`, STATUS_BYTES);
+    if (bytes === null) return;
+    const status = parseStatus(bytes.toString("latin1"));
+    const pid = status.innerPid ?? Number(this.#folder.slice(this.#folder.lastIndexOf("/") + 1));
+    const file = await openPerfMap(this.#folder, pid, status.uid);
+    if (file === null) return;
+    if (this.#closed || this.#jit.has(space.generation)) file.close();
+    else this.#jit.set(space.generation, new JitCode(file, this.#shared));
+  }
+
+  #remember(space: AddressSpace): boolean {
+    const known = this.spaces[0];
+    if (known !== undefined && known.identity === space.identity && isSameLayout(known, space)) {
+      this.spaces[0] = space;
+      return false;
+    }
+    this.spaces = [space, ...this.spaces].slice(0, this.#shared.limits.generations);
+    for (const [generation, jit] of this.#jit) {
+      if (this.spaces.some((kept) => kept.generation === generation)) continue;
+      jit.close();
+      this.#jit.delete(generation);
+    }
+    return true;
+  }
+}
+
+function isSameLayout(a: AddressSpace, b: AddressSpace): boolean {
+  return (
+    a.starts.length === b.starts.length &&
+    a.starts.every((start, i) => start === b.starts[i] && a.ends[i] === b.ends[i])
+  );
+}

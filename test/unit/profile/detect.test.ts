@@ -1,0 +1,25 @@
+import { expect, it } from "vitest";
+import { detectFormat } from "../../../src/profile/read/detect.ts";
+
+it.each([
+  ["Attaching 2 probes...\n\n\n@[\n    f+1\n]: 1\n", "bpftrace"],
+  ["@off[, \n    f+1\n, comm]: 1\n", "bpftrace"],
+  ["@[comm, \r\n    f+1\r\n]: 1\r\n", "bpftrace"],
+  ['stdin:1: WARNING: x\n{"type": "attached_probes", "data": {"probes": 1}}\n', "bpftrace-json"],
+  ["a;b;c 12\n", "folded"],
+  ["[unknown];b 12\n", "folded"],
+  ["{closure};b 1.5\n", "folded"],
+  ["@_[k];b 12\n", "folded"],
+  ["# ========\n# captured on: x\n\nnode 12 [000] 1.5: 250 cycles:u: \n\t 7f12ab f (m)\n\n", "perf-script"],
+  ["V8 Worker 12/13 1.5: cycles: \n            7f12ab f (m)\n", "perf-script"],
+  ["node 12 [000] 1.5: cycles: 7f12ab f (m)\n", "perf-script"],
+  ['\ufeff {"$schema":"https://www.speedscope.app/file-format-schema.json"', "speedscope"],
+  ['{ "profiles" : [', "speedscope"],
+  ["\n\u0004\u0008\u0001\u0010\u0002", "pprof"],
+])("knows %j", (head, format) => {
+  expect(detectFormat(Buffer.from(head))).toEqual({ format });
+});
+
+it.each(["", "hello", '{"traceEvents":[]}', "[1,2]", "a;b\n", "PERFILE2"])("does not guess at %j", (head) => {
+  expect(detectFormat(Buffer.from(head))).toHaveProperty("unreadable");
+});
