@@ -90,6 +90,8 @@ function unpackAddresses(
   addresses: readonly bigint[],
 ): { source: string | null; destination: string | null } {
   const [a = 0n, b = 0n, c = 0n, d = 0n] = addresses;
+  // No program fills both ends with zeros but one that could not look into the packet.
+  if ((a | b | c | d) === 0n) return { source: null, destination: null };
   if (addresses.length === 4) return { source: formatIpv6([a, b]), destination: formatIpv6([c, d]) };
   const isKnown = (ethertype === ETH_IP || ethertype === ETH_ARP) && a !== 0n;
   return isKnown

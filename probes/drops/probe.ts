@@ -10,7 +10,6 @@ export default defineProbe({
 network namespace, and ends with a report. Counts are exact at any rate: they are made in the kernel.`,
   filters: ["netns", "dev", "host", "port", "proto", "reason"],
   hasEvents: true,
-  needsBtf: true,
   attach: [{ points: ["tracepoint:skb:kfree_skb"] }],
   mapKeys: 16_384,
   evidence: ["network"],

@@ -1,5 +1,6 @@
 import { EXIT, TraceError } from "../../src/error.ts";
 import { findField } from "../../src/host/format.ts";
+import { isAtLeast } from "../../src/host/version.ts";
 import type { NetnsInfo } from "../../src/host/namespaces.ts";
 import type { JsonObject, PrepareContext, Prepared } from "../../src/probe/define.ts";
 import type { AddressBlock } from "../../src/probe/filters.ts";
@@ -32,7 +33,12 @@ export async function prepareDrops(context: PrepareContext): Promise<Prepared> {
     return number === undefined || !reasonField ? [] : [{ number }];
   });
   const intervalMs = Math.round((typeof options["interval"] === "number" ? options["interval"] : 1) * 1000);
+  // Up to 0.11 a program that reads tracepoint arguments cannot use the kernel's types as well.
+  const types = context.host.btf !== null && isAtLeast(context.host.bpftrace?.parsed ?? null, 0, 12);
+  if (!types) refuseFilters(context.options);
   const variables: ProgramVariables = {
+    types,
+    enumPrefix: reasonField && !isAtLeast(context.host.bpftrace?.parsed ?? null, 0, 12),
     reasonField,
     reasons: reasons.map((reason) => ({ reason })),
     netfilter: netfilter ?? false,
@@ -56,12 +62,31 @@ export async function prepareDrops(context: PrepareContext): Promise<Prepared> {
       reasons: Object.fromEntries([...names].map(([number, name]) => [String(number), name])),
       reasonField,
     },
-    degraded: reasonField
-      ? []
-      : [
-          "this kernel does not say why it drops (Linux before 5.17): drops are told by where in the kernel they happen",
-        ],
+    degraded: [
+      ...(types
+        ? []
+        : [
+            "no kernel types (BTF) with this bpftrace: no addresses, devices and namespaces, only reasons and call sites",
+          ]),
+      ...(reasonField
+        ? []
+        : [
+            "this kernel does not say why it drops (Linux before 5.17): drops are told by where in the kernel they happen, and packets that TCP drops on an open connection only show in the counters",
+          ]),
+    ],
   };
+}
+
+/** Without types the program sees neither addresses nor devices: a filter on them would drop everything silently. */
+function refuseFilters(options: PrepareContext["options"]): void {
+  const used = (["netns", "dev", "host", "port", "proto"] as const).filter(
+    (name) => options[name] !== undefined,
+  );
+  if (used.length === 0) return;
+  throw new TraceError(EXIT.usage, `--${used[0] ?? ""} cannot be used with this bpftrace and kernel`, {
+    why: "there is no type information (BTF) for it, so packets cannot be looked into",
+    hint: "trace doctor   # a newer bpftrace or kernel is needed",
+  });
 }
 
 function resolveReasons(

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { EXIT, TraceError } from "../error.ts";
 import { createAtomicWriter } from "../files/atomic.ts";
 import { readHostFacts, type HostFacts } from "../host/facts.ts";
-import { bpftraceArguments, bpftraceEnvironment } from "../launch/environment.ts";
+import { bpftraceCommand, bpftraceEnvironment } from "../launch/environment.ts";
 import { runTool } from "../launch/tool.ts";
 import type { JsonObject, Options, ProbeDefinition, SessionInfo } from "../probe/define.ts";
 import { prepareProgram, type Program } from "../probe/prepare.ts";
@@ -99,8 +99,7 @@ async function followSession(
   try {
     live = startLive({
       path: host.bpftrace?.path ?? "bpftrace",
-      args: bpftraceArguments(version),
-      script: withReadySignal(program.script),
+      command: bpftraceCommand(version, withReadySignal(program.script)),
       environment: bpftraceEnvironment(version, { mapKeys: definition.mapKeys ?? 4096 }),
       providers: createProviders(program.netns),
       evidence: definition.evidence ?? [],

@@ -29,7 +29,8 @@ export interface BpftraceProcess {
 export interface LaunchOptions {
   readonly path: string;
   readonly args: readonly string[];
-  readonly script: string;
+  /** What it gets on standard input. */
+  readonly input: string;
   readonly environment: Readonly<Record<string, string>>;
   readonly onEvent: (event: ProcessEvent) => void;
   /** Seconds of silence after SIGTERM until SIGKILL. Default 5: printing large maps is not silent, it goes on line by line. */
@@ -43,7 +44,7 @@ export interface LaunchOptions {
 export function launchBpftrace(options: LaunchOptions): BpftraceProcess {
   const patience = options.patience ?? 5;
   const subprocess = execa(options.path, options.args, {
-    input: options.script,
+    input: options.input,
     buffer: false,
     reject: false,
     detached: true,

@@ -26,8 +26,15 @@ export function bpftraceEnvironment(
   return environment;
 }
 
-/** `-f json -` and what silences the version's chatter. The program comes on standard input. */
-export function bpftraceArguments(version: BpftraceVersion | null): string[] {
+/**
+ * How the program is handed over, and what silences the version's chatter. On standard input it stays out of `ps`; 0.11 reads
+ * nothing there (seen with 0.11.3: "unexpected end of file") and gets it as an argument.
+ */
+export function bpftraceCommand(
+  version: BpftraceVersion | null,
+  script: string,
+): { args: string[]; input: string } {
+  if (version !== null && !atLeast(version, 0, 12)) return { args: ["-f", "json", "-e", script], input: "" };
   const quiet = atLeast(version, 0, 17) ? ["--no-warnings"] : [];
-  return ["-f", "json", ...quiet, "-"];
+  return { args: ["-f", "json", ...quiet, "-"], input: script };
 }

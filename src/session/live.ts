@@ -8,8 +8,7 @@ export type Providers = Readonly<Record<string, (key: string) => Promise<Json>>>
 
 export interface LiveOptions {
   readonly path: string;
-  readonly args: readonly string[];
-  readonly script: string;
+  readonly command: { readonly args: readonly string[]; readonly input: string };
   readonly environment: Readonly<Record<string, string>>;
   readonly providers: Providers;
   /** Taken at `ready` and at the end: fact names, each with the keys `before` and `after`. */
@@ -71,8 +70,8 @@ export function startLive(options: LiveOptions): LiveRun {
 
   const child: BpftraceProcess = launchBpftrace({
     path: options.path,
-    args: options.args,
-    script: options.script,
+    args: options.command.args,
+    input: options.command.input,
     environment: options.environment,
     onEvent(event) {
       if (event.kind === "line") options.onInput({ kind: "line", at: now(), line: event.line });

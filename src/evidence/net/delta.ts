@@ -57,6 +57,7 @@ function mergeMissing(before: readonly Missing[], after: readonly Missing[]): Mi
 
 function mergeUnread(before: readonly Unread[], after: readonly Unread[]): Unread[] {
   const counts = new Map<string, number>();
-  for (const { what, count } of [...before, ...after]) counts.set(what, Math.max(counts.get(what) ?? 0, count));
+  for (const { what, count } of [...before, ...after])
+    counts.set(what, Math.max(counts.get(what) ?? 0, count));
   return [...counts].map(([what, count]) => ({ what, count }));
 }

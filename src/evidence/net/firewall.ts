@@ -1,6 +1,14 @@
 import type { IptablesDump } from "./parse/iptables.ts";
 import type { NftRuleset } from "./parse/nft.ts";
-import type { Firewall, FirewallChain, FirewallPlace, FirewallRule, FirewallSet, Hook, Verdict } from "./types.ts";
+import type {
+  Firewall,
+  FirewallChain,
+  FirewallPlace,
+  FirewallRule,
+  FirewallSet,
+  Hook,
+  Verdict,
+} from "./types.ts";
 
 /**
  * One list of rules from all tools. Tables that iptables-nft owns are in nft's ruleset too, as rules that nobody may
@@ -10,7 +18,9 @@ import type { Firewall, FirewallChain, FirewallPlace, FirewallRule, FirewallSet,
 export function mergeFirewall(nft: NftRuleset | null, dumps: readonly IptablesDump[]): Firewall {
   const iptablesChains = dumps.flatMap((dump) => dump.chains);
   const owned = new Set(
-    iptablesChains.filter((chain) => chain.backend === "nft").map(({ family, table }) => `${family} ${table}`),
+    iptablesChains
+      .filter((chain) => chain.backend === "nft")
+      .map(({ family, table }) => `${family} ${table}`),
   );
   const isOwned = (place: FirewallPlace): boolean => owned.has(`${place.family} ${place.table}`);
   const nftRules = nft?.rules ?? [];
@@ -29,13 +39,23 @@ export function mergeFirewall(nft: NftRuleset | null, dumps: readonly IptablesDu
     const counter = named.get(JSON.stringify([rule.family, rule.table, rule.counterName]));
     return counter === undefined ? rule : { ...rule, packets: counter.packets, bytes: counter.bytes };
   });
-  return { ...addHooks(chains, withCounters, sets), sets, counters };
+  const withVerdicts = withCounters.map((rule) => {
+    const mapped = mappedVerdicts(rule, sets);
+    return mapped.length === 0 ? rule : { ...rule, verdicts: distinct([...rule.verdicts, ...mapped]) };
+  });
+  return { ...addHooks(chains, withVerdicts), sets, counters };
+}
+
+function distinct(verdicts: readonly Verdict[]): Verdict[] {
+  return [...new Map(verdicts.map((verdict) => [`${verdict.kind} ${verdict.target}`, verdict])).values()];
 }
 
 /** Rules of iptables-nft and of nft are the same list, chain by chain: joined where their number is the same. */
 function addHandles(rules: readonly FirewallRule[], twins: readonly FirewallRule[]): FirewallRule[] {
   const mine = Map.groupBy(rules, chainKey);
-  const theirs = Map.groupBy(twins, (rule) => chainKey({ ...rule, tool: rule.family === "ip6" ? "ip6tables" : "iptables" }));
+  const theirs = Map.groupBy(twins, (rule) =>
+    chainKey({ ...rule, tool: rule.family === "ip6" ? "ip6tables" : "iptables" }),
+  );
   return rules.map((rule) => {
     const key = chainKey(rule);
     const list = theirs.get(key) ?? [];
@@ -56,13 +76,12 @@ function chainKey(place: FirewallPlace): string {
 function addHooks(
   chains: readonly FirewallChain[],
   rules: readonly FirewallRule[],
-  sets: readonly FirewallSet[],
 ): { chains: FirewallChain[]; rules: FirewallRule[] } {
   const targets = new Map<string, Set<string>>();
   for (const rule of rules) {
     const key = chainKey(rule);
     const known = targets.get(key) ?? new Set();
-    for (const verdict of [...rule.verdicts, ...mappedVerdicts(rule, sets)]) {
+    for (const verdict of rule.verdicts) {
       const jumps = verdict.kind === "jump" || verdict.kind === "goto";
       if (jumps && verdict.target !== null) known.add(chainKey({ ...rule, chain: verdict.target }));
     }
@@ -87,9 +106,12 @@ function addHooks(
 }
 
 /** Verdicts in the named maps that a rule looks into. */
-export function mappedVerdicts(rule: FirewallRule, sets: readonly FirewallSet[]): Verdict[] {
+function mappedVerdicts(rule: FirewallRule, sets: readonly FirewallSet[]): Verdict[] {
   if (rule.sets.length === 0) return [];
   return sets
-    .filter((set) => set.isMap && set.family === rule.family && set.table === rule.table && rule.sets.includes(set.name))
+    .filter(
+      (set) =>
+        set.isMap && set.family === rule.family && set.table === rule.table && rule.sets.includes(set.name),
+    )
     .flatMap((set) => set.elements.flatMap((element) => element.verdict ?? []));
 }

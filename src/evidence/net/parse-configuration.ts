@@ -1,13 +1,15 @@
 import { DRIVER_PREFIX, FILTER_PREFIX } from "./collect/configuration.ts";
+import type { RawNet } from "./collect/raw.ts";
 import { mergeFirewall } from "./firewall.ts";
 import { parseDriverStats } from "./parse/ethtool.ts";
 import { parseFilters } from "./parse/filters.ts";
-import { parseIpBatch } from "./parse/ip-batch.ts";
+import { parseIpBatch, type IpLists } from "./parse/ip-batch.ts";
 import { parseIptables, type IptablesDump } from "./parse/iptables.ts";
 import { parseLinks, parseNetnsIds } from "./parse/links.ts";
 import { parseNeighbours } from "./parse/neighbours.ts";
 import { parseNft } from "./parse/nft.ts";
 import { NO_TEXTS, parseNftTexts } from "./parse/nft-text.ts";
+import { parseProcSockets, toListener as fromProcSocket } from "./parse/proc-sockets.ts";
 import { parseQdiscs } from "./parse/qdiscs.ts";
 import { parsePolicyRules, parseRoutes } from "./parse/routes.ts";
 import { parseSs, toListener } from "./parse/ss.ts";
@@ -15,33 +17,49 @@ import { parseSysctls } from "./parse/sysctls.ts";
 import { parseToolJson } from "./parse/json.ts";
 import { asRecords, type Parsed } from "./parse/values.ts";
 import type { SectionReader } from "./section-reader.ts";
-import type { DriverStats, NetConfiguration, PolicyRule, TrafficFilter } from "./types.ts";
+import type { DriverStats, Listener, NetConfiguration, PolicyRule, TrafficFilter } from "./types.ts";
 
 /** The tools' part of a namespace; null where none of it was taken. */
-export function parseConfiguration(reader: SectionReader): NetConfiguration | null {
+export function parseConfiguration(raw: RawNet, reader: SectionReader): NetConfiguration | null {
   if (!reader.has("ss tcp") && !reader.has("nft -j") && !reader.has("ip")) {
     // The shell could not be started in there.
     reader.readOptional("sh", (text) => ({ value: text, unread: 0 }));
     return null;
   }
-  const ip = reader.read("ip", parseIpBatch);
-  const take = <T>(parsed: Parsed<T[]> | null): T[] | null => {
-    if (parsed === null) return null;
+  if (!reader.has("ip")) reader.miss("ip");
+  const ip = reader.readPartly("ip", parseIpBatch);
+  const take = <T>(
+    kind: keyof IpLists,
+    parse: (items: IpLists[keyof IpLists]) => Parsed<T[]>,
+  ): T[] | null => {
+    const items = ip?.value[kind] ?? [];
+    // Of a cut output an empty list says nothing.
+    if (ip === null || (!ip.complete && items.length === 0)) return null;
+    const parsed = parse(items);
     if (parsed.unread > 0) reader.misread("ip", parsed.unread);
     return parsed.value;
   };
+  const names = parseNetnsIds(ip?.value.netnsIds ?? []);
+  const rules = take("rules", (items) => parsePolicyRules(items, "ipv4"));
   return {
-    links: take(ip && parseLinks(ip.links, parseNetnsIds(ip.netnsIds))),
-    neighbours: take(ip && parseNeighbours(ip.neighbours)),
-    routes: take(ip && parseRoutes(ip.routes)),
-    policyRules: take(ip && parsePolicyRules(ip.rules, "ipv4"))?.concat(readIpv6Rules(reader)) ?? null,
+    links: take("links", (items) => parseLinks(items, names)),
+    neighbours: take("neighbours", parseNeighbours),
+    routes: take("routes", parseRoutes),
+    policyRules: rules?.concat(readIpv6Rules(reader)) ?? null,
     qdiscs: reader.read("tc qdisc", parseQdiscs),
     filters: readFilters(reader),
     ...readFirewall(reader),
-    listeners: reader.read("ss tcp", parseSs)?.map(toListener) ?? null,
+    listeners: readListeners(raw, reader),
     sysctls: reader.read("sysctl", parseSysctls),
     driverStats: readDriverStats(reader),
   };
+}
+
+function readListeners(raw: RawNet, reader: SectionReader): Listener[] | null {
+  const sockets = reader.read("ss tcp", parseSs);
+  if (sockets !== null) return sockets.map(toListener);
+  const lines = reader.readOptional("proc tcp", (text) => parseProcSockets(text, raw.littleEndian));
+  return lines?.map(fromProcSocket) ?? null;
 }
 
 function readIpv6Rules(reader: SectionReader): PolicyRule[] {
@@ -75,7 +93,9 @@ function readFirewall(reader: SectionReader): Pick<NetConfiguration, "firewall" 
   const byNft = [read("iptables-save", "iptables"), read("ip6tables-save", "ip6tables")];
   const legacy = [read("iptables-legacy-save", "iptables"), read("ip6tables-legacy-save", "ip6tables")];
   // A host whose only iptables is the nft one cannot list x_tables; then the twin lists nft's rules again.
-  const foreign = legacy.filter((dump) => dump !== null && dump.chains.some((chain) => chain.backend === "nft"));
+  const foreign = legacy.filter(
+    (dump) => dump !== null && dump.chains.some((chain) => chain.backend === "nft"),
+  );
   if (foreign.length > 0) reader.miss("iptables-legacy-save", "not installed, and legacy tables exist");
   const dumps = [...byNft, ...legacy].filter((dump) => dump !== null && !foreign.includes(dump));
   const legacyNames = reader.names("iptables-legacy-save").concat(reader.names("ip6tables-legacy-save"));
@@ -86,7 +106,12 @@ function readFirewall(reader: SectionReader): Pick<NetConfiguration, "firewall" 
   };
   const nothing = !firewallRead.nft && dumps.length === 0;
   return {
-    firewall: nothing ? null : mergeFirewall(nft, dumps.filter((dump) => dump !== null)),
+    firewall: nothing
+      ? null
+      : mergeFirewall(
+          nft,
+          dumps.filter((dump) => dump !== null),
+        ),
     firewallRead,
   };
 }

@@ -65,10 +65,13 @@ function readDatagramSockets(raw: RawNet, reader: SectionReader): DatagramSocket
     (reader.readOptional("ss udp", parseSs) ?? []).map((socket) => [socket.inode, socket.receiveBuffer]),
   );
   const lists = DATAGRAM_FILES.map(({ file, protocol }) => {
-    const sockets = reader.readOptional(`/proc/net/${file}`, (text) => parseProcSockets(text, raw.littleEndian));
-    return sockets?.map(({ state: _, ...socket }): DatagramSocket => {
+    const sockets = reader.readOptional(`/proc/net/${file}`, (text) =>
+      parseProcSockets(text, raw.littleEndian),
+    );
+    return sockets?.map((socket): DatagramSocket => {
       const receiveBuffer = socket.inode === 0 ? null : (details.get(socket.inode) ?? null);
-      return { ...socket, protocol, receiveBuffer };
+      const { state: _, ...rest } = socket;
+      return { ...rest, protocol, receiveBuffer };
     });
   });
   if (lists.every((list) => list === undefined)) {

@@ -12,14 +12,18 @@ export function findPeer(snapshots: readonly NetSnapshot[], netns: NetnsId, link
   const here = snapshots.find((snapshot) => snapshot.netns.inode === netns.inode);
   if (link.peerNsid === null) {
     const other = linksOf(here).find((item) => item.name === link.peerName || item.index === link.peerIndex);
-    return here === undefined || other === undefined || other.index === link.index ? null : { netns, link: other };
+    return here === undefined || other === undefined || other.index === link.index
+      ? null
+      : { netns, link: other };
   }
   const candidates = snapshots
     .filter((snapshot) => snapshot.netns.inode !== netns.inode)
     .filter((snapshot) => link.peerNetns === null || snapshot.netns.name === link.peerNetns)
     .flatMap((snapshot) =>
       linksOf(snapshot)
-        .filter((item) => item.index === link.peerIndex && item.peerIndex === link.index && item.kind === link.kind)
+        .filter(
+          (item) => item.index === link.peerIndex && item.peerIndex === link.index && item.kind === link.kind,
+        )
         .map((item) => ({ netns: snapshot.netns, link: item })),
     );
   const named = candidates.filter((item) => namesBack(snapshots, item, netns));

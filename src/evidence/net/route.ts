@@ -23,7 +23,9 @@ export async function lookUpRoute(
   const words = [packet.to];
   if (packet.from !== undefined) words.push("from", packet.from);
   if (packet.iif !== undefined) words.push("iif", packet.iif);
-  const outcome = await runTool("ip", [family === 6 ? "-6" : "-4", "-j", "-d", "route", "get", ...words], { netns: path });
+  const outcome = await runTool("ip", [family === 6 ? "-6" : "-4", "-j", "-d", "route", "get", ...words], {
+    netns: path,
+  });
   if (!outcome.ok) {
     const answer = /RTNETLINK answers: (.*)/.exec(outcome.stderr)?.[1];
     return { route: null, error: answer ?? outcome.message };

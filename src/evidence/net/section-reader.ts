@@ -8,10 +8,16 @@ export type SectionReader = {
   read<T>(name: string, parse: (text: string) => Parsed<T>): T | null;
   /** The same without an entry when there is no such section: its absence says nothing. */
   readOptional<T>(name: string, parse: (text: string) => Parsed<T>): T | null;
+  /** The same where also a part is worth having: `complete` is false when it failed or was cut off on the way. */
+  readPartly<T>(
+    name: string,
+    parse: (text: string) => Parsed<T>,
+  ): { readonly value: T; readonly complete: boolean } | null;
   /** Names of the sections that start with a prefix. */
   names(prefix: string): readonly string[];
   has(name: string): boolean;
-  miss(what: string, why: string): void;
+  /** `why` by default: it is not there, or was not reached. */
+  miss(what: string, why?: string): void;
   /** Items of a section that its parser's caller could not use. */
   misread(what: string, count: number): void;
   readonly missing: readonly Missing[];
@@ -22,7 +28,10 @@ export type SectionReader = {
 export function makeSectionReader(raw: RawNet, quiet = false): SectionReader {
   const missing: Missing[] = [...raw.skipped];
   const unread: Unread[] = [];
-  const miss = (what: string, why: string): void => {
+  // One that got stuck keeps the script from all that follows it.
+  const [stuck] = Object.entries(raw.sections).find(([, section]) => section.status === null) ?? [];
+  const absence = stuck === undefined ? "not there" : `not asked, because ${stuck} did not end`;
+  const miss = (what: string, why = absence): void => {
     if (!quiet) missing.push({ what, why });
   };
   const readOptional = <T>(name: string, parse: (text: string) => Parsed<T>): T | null => {
@@ -30,7 +39,10 @@ export function makeSectionReader(raw: RawNet, quiet = false): SectionReader {
     if (section === undefined) return null;
     if (section.status !== 0) {
       // 127: the shell found no such command.
-      miss(name, section.status === 127 ? "not installed" : section.message || `exit status ${section.status}`);
+      miss(
+        name,
+        section.status === 127 ? "not installed" : section.message || `exit status ${section.status}`,
+      );
       return null;
     }
     const parsed = parse(section.text);
@@ -38,8 +50,16 @@ export function makeSectionReader(raw: RawNet, quiet = false): SectionReader {
     return parsed.value;
   };
   return {
+    readPartly: (name, parse) => {
+      const value = readOptional(name, parse);
+      if (value !== null) return { value, complete: true };
+      const text = Object.hasOwn(raw.sections, name) ? (raw.sections[name]?.text ?? "") : "";
+      if (text.trim() === "") return null;
+      // What is unread of it is what was cut off: that is said already.
+      return { value: parse(text).value, complete: false };
+    },
     read: (name, parse) => {
-      if (!Object.hasOwn(raw.sections, name)) miss(name, "not there");
+      if (!Object.hasOwn(raw.sections, name)) miss(name);
       return readOptional(name, parse);
     },
     readOptional,

@@ -13,7 +13,7 @@ export function parseNet(raw: RawNet): NetSnapshot {
   // Nothing of it was read: one reason is enough.
   const reader = makeSectionReader(raw, Object.keys(raw.sections).length === 0);
   const counters = parseCounters(raw, reader);
-  const configuration = parseConfiguration(reader);
+  const configuration = parseConfiguration(raw, reader);
   return {
     netns: { inode: raw.target.inode, name: raw.target.name },
     path: raw.target.path,
@@ -27,8 +27,10 @@ export function parseNet(raw: RawNet): NetSnapshot {
 }
 
 /** All of one namespace. Read-only; never rejects: what cannot be had is null, and in `missing`. */
-export async function takeNetSnapshot(target: NetTarget, options: NetOptions = {}): Promise<NetSnapshot | null> {
-  return (await takeNetSnapshots([target], options))[0] ?? null;
+export async function takeNetSnapshot(target: NetTarget, options: NetOptions = {}): Promise<NetSnapshot> {
+  const [snapshot] = await takeNetSnapshots([target], options);
+  if (snapshot === undefined) throw new Error("one namespace was asked for and none came back");
+  return snapshot;
 }
 
 /** Many namespaces, in their order. The counters of all are read first, within milliseconds of each other. */
@@ -40,6 +42,9 @@ export async function takeNetSnapshots(
 }
 
 /** Only what is cheap: the counter files. */
-export async function takeCounters(targets: readonly NetTarget[], options: NetOptions = {}): Promise<NetSnapshot[]> {
+export async function takeCounters(
+  targets: readonly NetTarget[],
+  options: NetOptions = {},
+): Promise<NetSnapshot[]> {
   return takeNetSnapshots(targets, { ...options, configuration: false });
 }

@@ -52,20 +52,24 @@ function finish() {
 }
 `;
 
-/** Stands in for apt-get: logs its words; \`install\` makes the programs. FAKE_APT says what goes wrong the first time. */
+/** Stands in for apt-get: logs its words; \`install\` makes the programs. FAKE_APT says what goes wrong, the first time or each. */
 const APT = `#!${process.execPath}
 const fs = require("fs");
 const words = process.argv.slice(2);
 const root = process.env.FAKE_ROOT;
 const first = !fs.existsSync(root + "/apt.log");
+process.on("SIGINT", () => {
+  fs.appendFileSync(root + "/apt.log", "SIGINT\\n");
+  process.exit(130);
+});
 fs.appendFileSync(root + "/apt.log", words.join(" ") + "\\n");
 console.log("apt noise");
 const mode = process.env.FAKE_APT;
-if (mode === "broken" || (first && mode)) {
+if (mode === "slow") setInterval(() => {}, 1000);
+else if (mode === "broken" || (first && mode)) {
   console.error(mode === "locked" ? "E: Could not get lock /var/lib/dpkg/lock-frontend." : "E: \\x1b[31mno such package");
   process.exit(100);
-}
-if (words[0] === "install") fs.writeFileSync(root + "/bin/bpftrace", "", { mode: 0o755 });
+} else if (words[0] === "install") fs.writeFileSync(root + "/bin/bpftrace", "", { mode: 0o755 });
 `;
 
 export interface Ended {

@@ -1,5 +1,4 @@
 import {
-  chmodSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -114,10 +113,19 @@ describe("createAtomicWriter", () => {
       expect.objectContaining({ why: "no space left on the device", message: "cannot write /dev/full" }),
     );
   });
+});
 
-  it.runIf(process.getuid?.() !== 0)("says that it may not", () => {
-    chmodSync(folder, 0o500);
-    expect(() => createAtomicWriter(join(folder, "out"))).toThrow(/cannot write/);
+it.each([
+  ["EACCES", /no permission to write in \/some/],
+  ["EROFS", /read-only/],
+  ["EDQUOT", /quota/],
+  ["EXYZ", /EXYZ/],
+])("explains %s", (code, why) => {
+  const error = explainWriteError(Object.assign(new Error("x"), { code }), "/some/file");
+  expect(error).toMatchObject({
+    code: 1,
+    message: "cannot write /some/file",
+    why: expect.stringMatching(why),
   });
 });
 

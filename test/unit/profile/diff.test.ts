@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { compareProfiles, listChanges, type Side } from "../../../src/profile/diff.ts";
 import { buildDiffFlame } from "../../../src/profile/flame/tree.ts";

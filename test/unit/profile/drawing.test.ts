@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { escapeMarkup } from "../../../src/profile/flame/escape.ts";
 import { drawHtml, drawSvg, isOwnDrawing } from "../../../src/profile/flame/svg.ts";
@@ -26,6 +26,11 @@ function listBoxes(text: string): { name: string; left: number; width: number; t
     top: Number(top),
     width: Number(width),
   }));
+}
+
+/** The kinds of tags in a text. */
+function tags(text: string): string[] {
+  return [...new Set(text.match(/<[!/]?\w+/g))].toSorted();
 }
 
 const samples: Sample[] = [
@@ -97,7 +102,6 @@ describe("a flame graph", () => {
         kind,
         hostile.join(""),
       );
-      const tags = (text: string): string[] => [...new Set(text.match(/<[!/]?\w+/g))].toSorted();
       expect(tags(dirty)).toEqual(tags(clean));
       expect(dirty.match(/<script>/g)).toHaveLength(1);
       // oxlint-disable-next-line no-control-regex -- control characters are the point

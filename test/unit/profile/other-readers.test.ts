@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { parsePerfFrame, parsePerfHead } from "../../../src/profile/read/perf-script.ts";
 import { listStacks, readBytes, readStacks, sum } from "./helpers.ts";
@@ -122,26 +122,28 @@ describe("perf script", () => {
   });
 });
 
-describe("speedscope", () => {
-  const sampled = (extra: object): object => ({
-    type: "sampled",
-    name: "p",
-    unit: "none",
-    startValue: 0,
-    endValue: 1,
-    ...extra,
+/** A sampled profile with everything but its samples. */
+const sampled = (extra: object): object => ({
+  type: "sampled",
+  name: "p",
+  unit: "none",
+  startValue: 0,
+  endValue: 1,
+  ...extra,
+});
+/** A file of these profiles over two frames. */
+const file = (
+  profiles: object[],
+  frames: object[] = [{ name: "a" }, { name: "b", file: "m", line: 3 }],
+): string =>
+  JSON.stringify({
+    $schema: "https://www.speedscope.app/file-format-schema.json",
+    profiles,
+    shared: { frames },
+    activeProfileIndex: 1,
   });
-  const file = (
-    profiles: object[],
-    frames: object[] = [{ name: "a" }, { name: "b", file: "m", line: 3 }],
-  ): string =>
-    JSON.stringify({
-      $schema: "https://www.speedscope.app/file-format-schema.json",
-      profiles,
-      shared: { frames },
-      activeProfileIndex: 1,
-    });
 
+describe("speedscope", () => {
   it("reads sampled profiles, their units and the one shown first", async () => {
     const text = file([
       sampled({ unit: "bytes", samples: [[0], [0, 1], []], weights: [1, 2.5, 4] }),

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { FOLDED_FRAME, type Frame, type Sample } from "../../../src/profile/model.ts";
 import { planStore, shareBudget, visitPlan } from "../../../src/profile/store/plan.ts";

@@ -26,7 +26,7 @@ export async function collectNet(targets: readonly NetTarget[], options: NetOpti
   const start = performance.now();
   const counters = await collectCounters(
     targets.map((target) => target.path),
-    timeout,
+    { timeout, deadline },
   );
   const nftLoaded = configuration && !(await isModuleUnloaded("nf_tables", release()));
   return mapLimited(targets, concurrency, async (target, index): Promise<RawNet> => {

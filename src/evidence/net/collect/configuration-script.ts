@@ -1,34 +1,36 @@
+import { splitWords } from "../parse/values.ts";
 import { SHELL_FUNCTIONS } from "./sections.ts";
 
-const IPV4_DEVICE = [
-  ...["rp_filter", "forwarding", "log_martians", "accept_local", "route_localnet", "src_valid_mark"],
-  ...["arp_ignore", "arp_filter", "arp_announce", "accept_source_route"],
-];
-const IPV6_DEVICE = ["disable_ipv6", "forwarding", "mtu", "accept_ra", "accept_source_route"];
-
-const IPV4 = [
-  ...["ip_forward", "ip_default_ttl", "ip_no_pmtu_disc", "ip_local_port_range", "ip_nonlocal_bind"],
-  ...["ipfrag_high_thresh", "ipfrag_low_thresh", "ipfrag_time", "ipfrag_max_dist", "icmp_ratelimit", "icmp_ratemask"],
-  ...["icmp_echo_ignore_all", "icmp_msgs_per_sec", "tcp_max_syn_backlog", "tcp_syncookies", "tcp_abort_on_overflow"],
-  ...["tcp_mem", "tcp_rmem", "tcp_wmem", "tcp_retries2", "tcp_syn_retries", "tcp_synack_retries"],
-  ...["tcp_max_orphans", "tcp_max_tw_buckets", "tcp_tw_reuse", "tcp_fin_timeout", "tcp_mtu_probing", "tcp_timestamps"],
-  ...["udp_mem", "udp_rmem_min", "neigh/default/gc_thresh1", "neigh/default/gc_thresh2", "neigh/default/gc_thresh3"],
-  ...["neigh/default/unres_qlen", "neigh/default/unres_qlen_bytes", "route/min_pmtu", "fwmark_reflect"],
-];
-const IPV6 = [
-  ...["ip6frag_high_thresh", "ip6frag_time", "route/max_size", "icmp/ratelimit", "bindv6only"],
-  ...["neigh/default/gc_thresh1", "neigh/default/gc_thresh2", "neigh/default/gc_thresh3"],
-];
-const CORE = [
-  ...["somaxconn", "rmem_max", "rmem_default", "wmem_max", "wmem_default", "optmem_max", "netdev_max_backlog"],
-  ...["netdev_budget", "netdev_budget_usecs", "dev_weight", "flow_limit_cpu_bitmap", "flow_limit_table_len"],
-  ...["default_qdisc", "rps_sock_flow_entries", "xfrm_larval_drop", "qdisc_max_burst"],
-];
-const NETFILTER = [
-  ...["nf_conntrack_max", "nf_conntrack_buckets", "nf_conntrack_tcp_be_liberal", "nf_conntrack_tcp_loose"],
-  ...["nf_conntrack_tcp_timeout_established", "nf_conntrack_checksum", "nf_conntrack_log_invalid", "nf_conntrack_acct"],
-  ...["nf_conntrack_frag6_high_thresh"],
-];
+const IPV4_DEVICE = splitWords(`
+  rp_filter forwarding log_martians accept_local route_localnet src_valid_mark accept_source_route
+  arp_ignore arp_filter arp_announce
+`);
+const IPV6_DEVICE = splitWords("disable_ipv6 forwarding mtu accept_ra accept_source_route");
+const IPV4 = splitWords(`
+  ip_forward ip_default_ttl ip_no_pmtu_disc ip_local_port_range ip_nonlocal_bind fwmark_reflect route/min_pmtu
+  ipfrag_high_thresh ipfrag_low_thresh ipfrag_time ipfrag_max_dist
+  icmp_ratelimit icmp_ratemask icmp_echo_ignore_all icmp_msgs_per_sec
+  tcp_max_syn_backlog tcp_syncookies tcp_abort_on_overflow tcp_mem tcp_rmem tcp_wmem
+  tcp_retries2 tcp_syn_retries tcp_synack_retries tcp_max_orphans tcp_max_tw_buckets tcp_tw_reuse tcp_fin_timeout
+  tcp_mtu_probing tcp_timestamps udp_mem udp_rmem_min
+  neigh/default/gc_thresh1 neigh/default/gc_thresh2 neigh/default/gc_thresh3
+  neigh/default/unres_qlen neigh/default/unres_qlen_bytes
+`);
+const IPV6 = splitWords(`
+  ip6frag_high_thresh ip6frag_time route/max_size icmp/ratelimit bindv6only
+  neigh/default/gc_thresh1 neigh/default/gc_thresh2 neigh/default/gc_thresh3
+`);
+const CORE = splitWords(`
+  somaxconn rmem_max rmem_default wmem_max wmem_default optmem_max default_qdisc qdisc_max_burst
+  netdev_max_backlog netdev_budget netdev_budget_usecs dev_weight
+  flow_limit_cpu_bitmap flow_limit_table_len rps_sock_flow_entries xfrm_larval_drop
+`);
+const NETFILTER = splitWords(`
+  nf_conntrack_max nf_conntrack_buckets nf_conntrack_tcp_be_liberal nf_conntrack_tcp_loose
+  nf_conntrack_tcp_timeout_established nf_conntrack_checksum nf_conntrack_log_invalid nf_conntrack_acct
+  nf_conntrack_frag6_high_thresh
+`);
+const BRIDGE = splitWords("bridge-nf-call-iptables bridge-nf-call-ip6tables");
 
 /** Shell words: plain paths, and globs over the devices. */
 const SYSCTLS = [
@@ -38,7 +40,7 @@ const SYSCTLS = [
   ...IPV6.map((name) => `ipv6/${name}`),
   ...CORE.map((name) => `core/${name}`),
   ...NETFILTER.map((name) => `netfilter/${name}`),
-  ...["bridge/bridge-nf-call-iptables", "bridge/bridge-nf-call-ip6tables"],
+  ...BRIDGE.map((name) => `bridge/${name}`),
 ].map((name) => `/proc/sys/net/${name}`);
 
 /**
@@ -54,13 +56,13 @@ nft=$2
 has() { command -v "$1" >/dev/null 2>&1; }
 save() { mark "$1"; if has "$2"; then "$2" -c; else "$3" -c; fi; end $?; }
 inuse() {
-  count=0
-  while read -r group word number rest; do
-    case $group in "$1:" | "\${1}6:") [ "$number" = 0 ] || count=1 ;; esac
-  done <<FILES
-$sockets
-FILES
-  [ "$count" = 1 ]
+  for file in /proc/net/sockstat /proc/net/sockstat6; do
+    [ -r "$file" ] || continue
+    while read -r group word number rest; do
+      case $group in "$1:" | "\${1}6:") [ "$number" = 0 ] || return 0 ;; esac
+    done <"$file"
+  done
+  return 1
 }
 if [ "$nft" = yes ]; then
   mark 'nft -j'
@@ -87,10 +89,15 @@ fi
 if [ -r /proc/net/ip6_tables_names ] && read -r line </proc/net/ip6_tables_names; then
   save ip6tables-legacy-save ip6tables-legacy-save ip6tables-save
 fi
-sockets=$(cat /proc/net/sockstat /proc/net/sockstat6 2>/dev/null)
 mark 'ss tcp'
 if inuse TCP; then ss -lntHem; fi
-end $?
+status=$?
+end $status
+if [ $status = 127 ]; then
+  mark 'proc tcp'
+  grep -sh ' 0A ' /proc/net/tcp /proc/net/tcp6
+  end 0
+fi
 mark 'ss udp'
 if inuse UDP; then ss -aunHem; fi
 end $?

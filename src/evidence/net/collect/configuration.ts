@@ -38,11 +38,14 @@ export async function collectConfiguration(
   }
   for (const [name, section] of sections) {
     if (section.status !== null) continue;
-    sections.set(name, { ...section, message: outcome.ok ? "cut off" : outcome.message });
+    const late = !outcome.ok && outcome.reason === "timeout";
+    const message = late ? `no answer within ${options.timeout} s` : outcome.ok ? "cut off" : outcome.message;
+    sections.set(name, { ...section, message });
   }
   const answers = await mapLimited(questionsFor(sections), 4, async ({ name, command, args: words }) => {
     const left = (end - performance.now()) / 1000;
-    if (left < 0.05) return [name, { text: "", status: null, message: `no time left of ${options.timeout} s` }] as const;
+    if (left < 0.05)
+      return [name, { text: "", status: null, message: `no time left of ${options.timeout} s` }] as const;
     const answer = await runTool(command, words, { netns: path, timeout: left });
     const message = answer.ok ? lastLine(answer.stderr) : answer.message;
     return [name, { text: answer.stdout, status: answer.ok ? 0 : 1, message }] as const;
@@ -62,8 +65,8 @@ function questionsFor(sections: ReadonlyMap<string, RawSection>): Question[] {
   }));
   const links = parseLinks(parseIpBatch(sections.get("ip")?.text ?? "").value.links, new Map()).value;
   const drivers = links
-    // ethtool would take a name with a dash for an option.
-    .filter((link) => link.physical && !link.name.startsWith("-"))
+    // A veth too counts what its XDP program drops. ethtool would take a name with a dash for an option.
+    .filter((link) => (link.physical || link.xdp.length > 0) && !link.name.startsWith("-"))
     .map(({ name }) => ({ name: `${DRIVER_PREFIX}${name}`, command: "ethtool", args: ["-S", name] }));
   return [...filters.slice(0, MAX_FILTERS), ...drivers.slice(0, MAX_DRIVERS)];
 }

@@ -41,12 +41,16 @@ export function isRawNet(value: unknown): value is RawNet {
     isObject(sections) &&
     Object.values(sections).every(isRawSection) &&
     Array.isArray(skipped) &&
-    skipped.every((item: unknown) => isObject(item) && typeof item["what"] === "string" && typeof item["why"] === "string")
+    skipped.every(
+      (item: unknown) =>
+        isObject(item) && typeof item["what"] === "string" && typeof item["why"] === "string",
+    )
   );
 }
 
 function isRawSection(value: unknown): boolean {
-  if (!isObject(value) || typeof value["text"] !== "string" || typeof value["message"] !== "string") return false;
+  if (!isObject(value) || typeof value["text"] !== "string" || typeof value["message"] !== "string")
+    return false;
   return value["status"] === null || typeof value["status"] === "number";
 }
 

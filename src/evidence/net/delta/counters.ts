@@ -30,7 +30,10 @@ export function deltaConntrack(ends: Ends): ConntrackDelta | null {
 }
 
 /** CPU by CPU; CPUs without a number (old kernels) by their line. */
-export function deltaSoftnet(before: HostNetCounters | null, after: HostNetCounters | null): SoftnetDelta[] | null {
+export function deltaSoftnet(
+  before: HostNetCounters | null,
+  after: HostNetCounters | null,
+): SoftnetDelta[] | null {
   if (before === null || after?.softnet == null || before.softnet === null) return null;
   const first = before.softnet;
   return after.softnet.map((cpu, index) => {
@@ -41,7 +44,9 @@ export function deltaSoftnet(before: HostNetCounters | null, after: HostNetCount
       dropped: changeOfWrapping(twin?.dropped ?? null, cpu.dropped),
       timeSqueeze: changeOfWrapping(twin?.timeSqueeze ?? null, cpu.timeSqueeze),
       flowLimit:
-        cpu.flowLimit === null ? changeOf(null, null) : changeOfWrapping(twin?.flowLimit ?? null, cpu.flowLimit),
+        cpu.flowLimit === null
+          ? changeOf(null, null)
+          : changeOfWrapping(twin?.flowLimit ?? null, cpu.flowLimit),
     };
   });
 }

@@ -1,7 +1,17 @@
 import { changeOf, type Change } from "../../change.ts";
-import type { ChainDelta, FirewallPlace, FirewallRule, FirewallSet, NetSnapshot, Presence, RuleDelta, SetElementDelta } from "../types.ts";
+import type {
+  ChainDelta,
+  FirewallChain,
+  FirewallPlace,
+  FirewallRule,
+  FirewallSet,
+  NetSnapshot,
+  Presence,
+  RuleDelta,
+  SetElementDelta,
+} from "../types.ts";
 import { endsOf, type Ends } from "./context.ts";
-import { changeIn, keyOf, pairByKey } from "./match.ts";
+import { changeIn, keyOf, pairByKey, type Pair } from "./match.ts";
 import { pairRules, placeKey } from "./rule-pairs.ts";
 
 /**
@@ -53,7 +63,10 @@ function toDelta(
 
 /** Policies of all base chains. */
 export function deltaChains(ends: Ends): ChainDelta[] {
-  const { before, after, fresh } = endsOf(ends, (snapshot) => snapshot.configuration?.firewall?.chains ?? null);
+  const { before, after, fresh } = endsOf(
+    ends,
+    (snapshot) => snapshot.configuration?.firewall?.chains ?? null,
+  );
   return pairByKey(before, after, placeKey)
     .pairs.filter((pair) => pair.after.hook !== null)
     .map((pair) => ({
@@ -63,17 +76,22 @@ export function deltaChains(ends: Ends): ChainDelta[] {
       hooks: pair.after.hooks,
       priority: pair.after.priority,
       policy: pair.after.policy,
-      packets: changeIn(pair, fresh, (chain) => chain.packets),
-      bytes: changeIn(pair, fresh, (chain) => chain.bytes),
+      packets: changeOfPolicy(pair, fresh, "packets"),
+      bytes: changeOfPolicy(pair, fresh, "bytes"),
       presence: pair.before === null && fresh ? "added" : "both",
     }));
+}
+
+/** A chain of iptables-nft that has counted something by the end has a counter: then null at the start was a true 0. */
+function changeOfPolicy(pair: Pair<FirewallChain>, fresh: boolean, field: "packets" | "bytes"): Change {
+  const counts = pair.after.backend === "nft" && pair.after[field] !== null;
+  return changeIn(pair, fresh, (chain) => chain[field] ?? (counts ? 0 : null));
 }
 
 /** Elements of sets and maps that carry a verdict or a counter. */
 export function deltaSetElements(ends: Ends): SetElementDelta[] {
   const { before, after, fresh } = endsOf(ends, elementsOf);
-  const key = (item: SetElement): string => keyOf(item.set.family, item.set.table, item.set.name, item.key);
-  return pairByKey(before, after, key).pairs.map((pair) => ({
+  return pairByKey(before, after, elementKey).pairs.map((pair) => ({
     netns: ends.netns,
     family: pair.after.set.family,
     table: pair.after.set.table,
@@ -97,4 +115,8 @@ function rulesOf(snapshot: NetSnapshot): readonly FirewallRule[] | null {
 
 function placeOf({ tool, backend, family, table, chain }: FirewallPlace): FirewallPlace {
   return { tool, backend, family, table, chain };
+}
+
+function elementKey(item: SetElement): string {
+  return keyOf(item.set.family, item.set.table, item.set.name, item.key);
 }

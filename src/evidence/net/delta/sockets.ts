@@ -1,14 +1,19 @@
 import { hasMoved } from "../../change.ts";
-import type { DatagramSocket, DatagramSocketDelta, Listener, ListenerDelta, Neighbour, NetDelta } from "../types.ts";
+import type {
+  DatagramSocket,
+  DatagramSocketDelta,
+  Listener,
+  ListenerDelta,
+  Neighbour,
+  NetDelta,
+} from "../types.ts";
 import { endsOf, type Ends } from "./context.ts";
 import { changeIn, keyOf, pairByKey } from "./match.ts";
 
 /** Datagram sockets that refused something; those that were closed before the end took their count with them. */
 export function deltaDatagramSockets(ends: Ends): DatagramSocketDelta[] {
   const { before, after, fresh } = endsOf(ends, (snapshot) => snapshot.counters.datagramSockets);
-  const key = (socket: DatagramSocket): string =>
-    keyOf(socket.protocol, socket.family, socket.local, socket.localPort, socket.inode);
-  return pairByKey(before, after, key)
+  return pairByKey(before, after, socketKey)
     .pairs.map((pair): DatagramSocketDelta => {
       const { drops: _, sendQueue: _queue, ...socket } = pair.after;
       return {
@@ -24,8 +29,7 @@ export function deltaDatagramSockets(ends: Ends): DatagramSocketDelta[] {
 /** Every listener of the end. */
 export function deltaListeners(ends: Ends): ListenerDelta[] {
   const { before, after, fresh } = endsOf(ends, (snapshot) => snapshot.configuration?.listeners ?? null);
-  const key = (item: Listener): string => keyOf(item.family, item.address, item.dev, item.port, item.inode);
-  return pairByKey(before, after, key).pairs.map((pair) => ({
+  return pairByKey(before, after, listenerKey).pairs.map((pair) => ({
     ...pair.after,
     netns: ends.netns,
     queuedBefore: pair.before?.queued ?? null,
@@ -46,4 +50,12 @@ export function findUnresolved(ends: Ends): NetDelta["unresolved"] {
 /** NUD_FAILED and NUD_INCOMPLETE of include/uapi/linux/neighbour.h. */
 function isUnresolved(neighbour: Neighbour): boolean {
   return neighbour.state.includes("FAILED") || neighbour.state.includes("INCOMPLETE");
+}
+
+function socketKey(socket: DatagramSocket): string {
+  return keyOf(socket.protocol, socket.family, socket.local, socket.localPort, socket.inode);
+}
+
+function listenerKey(listener: Listener): string {
+  return keyOf(listener.family, listener.address, listener.dev, listener.port, listener.inode);
 }

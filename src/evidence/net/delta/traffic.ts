@@ -1,13 +1,19 @@
 import { hasMoved } from "../../change.ts";
-import type { FilterDelta, PacketQueueDelta, Qdisc, QdiscDelta, TrafficAction, TrafficFilter } from "../types.ts";
+import type {
+  FilterDelta,
+  PacketQueueDelta,
+  Qdisc,
+  QdiscDelta,
+  TrafficAction,
+  TrafficFilter,
+} from "../types.ts";
 import { endsOf, type Ends } from "./context.ts";
 import { changeIn, keyOf, movedIn, pairByKey } from "./match.ts";
 
 /** Queueing disciplines that dropped, delayed or requeued something, or count something else of their own. */
 export function deltaQdiscs(ends: Ends): QdiscDelta[] {
   const { before, after, fresh } = endsOf(ends, (snapshot) => snapshot.configuration?.qdiscs ?? null);
-  const key = (qdisc: Qdisc): string => keyOf(qdisc.dev, qdisc.kind, qdisc.handle, qdisc.parent);
-  return pairByKey(before, after, key)
+  return pairByKey(before, after, qdiscKey)
     .pairs.map((pair) => ({
       netns: ends.netns,
       qdisc: pair.after,
@@ -22,14 +28,18 @@ export function deltaQdiscs(ends: Ends): QdiscDelta[] {
     });
 }
 
-type FilterAction = { readonly filter: TrafficFilter; readonly action: TrafficAction; readonly order: number };
+type FilterAction = {
+  readonly filter: TrafficFilter;
+  readonly action: TrafficAction;
+  readonly order: number;
+};
 
 /** tc actions that saw packets. */
 export function deltaFilters(ends: Ends): FilterDelta[] {
-  const { before, after, fresh } = endsOf(ends, (snapshot) => actionsOf(snapshot.configuration?.filters ?? null));
-  const key = ({ filter, action, order }: FilterAction): string =>
-    keyOf(filter.dev, filter.direction, filter.kind, filter.pref, filter.chain, filter.handle, action.kind, order);
-  return pairByKey(before, after, key)
+  const { before, after, fresh } = endsOf(ends, (snapshot) =>
+    actionsOf(snapshot.configuration?.filters ?? null),
+  );
+  return pairByKey(before, after, actionKey)
     .pairs.map((pair) => ({
       netns: ends.netns,
       dev: pair.after.filter.dev,
@@ -45,7 +55,9 @@ export function deltaFilters(ends: Ends): FilterDelta[] {
 }
 
 function actionsOf(filters: readonly TrafficFilter[] | null): FilterAction[] | null {
-  return filters?.flatMap((filter) => filter.actions.map((action, order) => ({ filter, action, order }))) ?? null;
+  return (
+    filters?.flatMap((filter) => filter.actions.map((action, order) => ({ filter, action, order }))) ?? null
+  );
 }
 
 /** Netfilter queues that exist at the end. */
@@ -59,4 +71,13 @@ export function deltaPacketQueues(ends: Ends): PacketQueueDelta[] {
     dropped: changeIn(pair, fresh, (queue) => queue.dropped),
     userDropped: changeIn(pair, fresh, (queue) => queue.userDropped),
   }));
+}
+
+function qdiscKey(qdisc: Qdisc): string {
+  return keyOf(qdisc.dev, qdisc.kind, qdisc.handle, qdisc.parent);
+}
+
+function actionKey({ filter, action, order }: FilterAction): string {
+  const { dev, direction, kind, pref, chain, handle } = filter;
+  return keyOf(dev, direction, kind, pref, chain, handle, action.kind, order);
 }

@@ -1,6 +1,15 @@
 import type { TrafficAction, TrafficFilter } from "../types.ts";
 import { parseToolJson } from "./json.ts";
-import { asList, asNumber, asRecord, asRecords, asString, asText, type JsonRecord, type Parsed } from "./values.ts";
+import {
+  asList,
+  asNumber,
+  asRecord,
+  asRecords,
+  asString,
+  asText,
+  type JsonRecord,
+  type Parsed,
+} from "./values.ts";
 
 /** Longer matches are cut: they are for a human to recognise the filter. */
 const MAX_TEXT = 400;
@@ -36,7 +45,7 @@ function parseFilter(
   kind: string,
   place: { readonly dev: string; readonly direction: TrafficFilter["direction"] },
 ): TrafficFilter {
-  const { actions, ...match } = options;
+  const { actions: _, ...match } = options;
   const program = asRecord(options["prog"]);
   return {
     ...place,
@@ -46,7 +55,7 @@ function parseFilter(
     chain: asNumber(item["chain"]),
     handle: asText(options["handle"]) ?? asText(options["fh"]) ?? asText(item["handle"]),
     text: JSON.stringify(match).slice(0, MAX_TEXT),
-    actions: asRecords(actions).map(parseAction),
+    actions: parseActions(item, options),
     bpf:
       kind !== "bpf"
         ? null
@@ -58,14 +67,31 @@ function parseFilter(
   };
 }
 
-function parseAction(action: JsonRecord): TrafficAction {
-  const stats = asRecord(action["stats"]) ?? {};
+function parseActions(item: JsonRecord, options: JsonRecord): TrafficAction[] {
+  const actions = asRecords(options["actions"]).map((action) =>
+    parseAction(action, asRecord(action["stats"]) ?? {}),
+  );
+  // `police` of the old syntax: the action is among the options, its counts beside them.
+  const inline = asString(options["kind"]) === null ? [] : [parseAction(options, item)];
+  return [...actions, ...inline];
+}
+
+function parseAction(action: JsonRecord, stats: JsonRecord): TrafficAction {
+  const chance = asRecord(action["prob"]);
+  const every = asNumber(chance?.["val"]);
+  const control = controlOf(chance);
+  const random = asString(chance?.["random_type"]) ?? "none";
   return {
     kind: asString(action["kind"]) ?? "unknown",
-    control: asString(asRecord(action["control_action"])?.["type"]) ?? asString(action["control_action"]),
+    control: controlOf(action),
+    chance: random === "none" || control === null || every === null ? null : { control, every },
     index: asNumber(action["index"]),
     packets: asNumber(stats["packets"]),
-    drops: asNumber(stats["drops"]),
+    drops: asNumber(stats["drops"]) ?? asNumber(stats["dropped"]),
     overlimits: asNumber(stats["overlimits"]),
   };
+}
+
+function controlOf(action: JsonRecord | null): string | null {
+  return asString(asRecord(action?.["control_action"])?.["type"]) ?? asString(action?.["control_action"]);
 }

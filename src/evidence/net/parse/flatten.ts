@@ -1,4 +1,4 @@
-import { asRecord, toTable } from "./values.ts";
+import { asRecord, asText, toTable } from "./values.ts";
 
 /** Deeper or longer than any tool prints: what is beyond is left out. */
 const MAX_DEPTH = 4;
@@ -6,7 +6,9 @@ const MAX_ENTRIES = 200;
 
 /** Leaves of a nested object that are numbers, by dotted path (`rx.dropped`). */
 export function flattenNumbers(value: unknown): { readonly [name: string]: number } {
-  return toTable(leaves(value).flatMap(([name, leaf]) => (typeof leaf === "number" ? [[name, leaf] as const] : [])));
+  return toTable(
+    leaves(value).flatMap(([name, leaf]) => (typeof leaf === "number" ? [[name, leaf] as const] : [])),
+  );
 }
 
 /** All leaves of a nested object as text, by dotted path; a list of plain values becomes one text with commas. */
@@ -23,7 +25,8 @@ function leaves(value: unknown, prefix = "", depth = 0): [string, Leaf][] {
   for (const [key, item] of Object.entries(record)) {
     if (found.length >= MAX_ENTRIES) break;
     const name = prefix === "" ? key : `${prefix}.${key}`;
-    if (typeof item === "number" || typeof item === "string" || typeof item === "boolean") found.push([name, item]);
+    if (typeof item === "number" || typeof item === "string" || typeof item === "boolean")
+      found.push([name, item]);
     else if (Array.isArray(item)) found.push([name, describeList(item)]);
     else found.push(...leaves(item, name, depth + 1));
   }
@@ -33,6 +36,6 @@ function leaves(value: unknown, prefix = "", depth = 0): [string, Leaf][] {
 function describeList(items: readonly unknown[]): string {
   return items
     .slice(0, MAX_ENTRIES)
-    .map((item) => (typeof item === "object" ? JSON.stringify(item) : String(item)))
+    .map((item) => asText(item) ?? JSON.stringify(item))
     .join(",");
 }

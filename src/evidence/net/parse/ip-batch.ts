@@ -18,7 +18,13 @@ type Kind = keyof IpLists;
  */
 export function parseIpBatch(text: string): Parsed<IpLists> {
   const { lists, unread: broken } = parseJsonLists(text);
-  const sorted: Record<Kind, JsonRecord[]> = { links: [], neighbours: [], netnsIds: [], rules: [], routes: [] };
+  const sorted: Record<Kind, JsonRecord[]> = {
+    links: [],
+    neighbours: [],
+    netnsIds: [],
+    rules: [],
+    routes: [],
+  };
   let unread = broken;
   for (const item of lists.flat()) {
     const record = asRecord(item);

@@ -56,7 +56,7 @@ export function parseIptables(text: string, tool: "iptables" | "ip6tables"): Par
         ...placeInHook(chain.hook, table),
         hooks: [],
         devices: [],
-        // Base chains that iptables-nft makes have no counter: it prints 0 for them, whatever came by.
+        // Base chains that iptables-nft made before 1.8.11 have no counter: it prints 0 for them, whatever came by.
         ...(backend === "nft" && chain.packets === 0 ? { packets: null, bytes: null } : {}),
       });
       continue;
@@ -77,7 +77,8 @@ export function parseIptables(text: string, tool: "iptables" | "ip6tables"): Par
 function parseChain(
   statement: string,
 ): Pick<FirewallChain, "chain" | "hook" | "policy" | "packets" | "bytes"> | null {
-  const [, chain, policy, packets = "", bytes = ""] = /^:(\S+) (\S+)(?: \[(\d+):(\d+)\])?$/.exec(statement) ?? [];
+  const [, chain, policy, packets = "", bytes = ""] =
+    /^:(\S+) (\S+)(?: \[(\d+):(\d+)\])?$/.exec(statement) ?? [];
   if (chain === undefined) return null;
   const base = policy !== "-";
   return {
@@ -122,7 +123,14 @@ function parseRule(
 }
 
 /** Options whose value is free text, which may look like another option. */
-const FREE_TEXT = new Set(["--comment", "--string", "--hex-string", "--log-prefix", "--nflog-prefix", "--ulog-prefix"]);
+const FREE_TEXT = new Set([
+  "--comment",
+  "--string",
+  "--hex-string",
+  "--log-prefix",
+  "--nflog-prefix",
+  "--ulog-prefix",
+]);
 
 function findVerdict(words: readonly string[], chains: ReadonlySet<string>): Verdict | null {
   for (let index = 2; index < words.length - 1; index += 1) {

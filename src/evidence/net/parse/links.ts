@@ -1,6 +1,15 @@
 import type { Link, XdpProgram } from "../types.ts";
 import { flattenNumbers, flattenTexts } from "./flatten.ts";
-import { asNumber, asRecord, asRecords, asString, asStrings, asText, type JsonRecord, type Parsed } from "./values.ts";
+import {
+  asNumber,
+  asRecord,
+  asRecords,
+  asString,
+  asStrings,
+  asText,
+  type JsonRecord,
+  type Parsed,
+} from "./values.ts";
 
 /** Names by number: `ip netns list-id`. */
 export function parseNetnsIds(items: readonly JsonRecord[]): ReadonlyMap<number, string> {

@@ -3,7 +3,14 @@ import { asString, type JsonRecord } from "./values.ts";
 
 export type NftPlace = { readonly family: FirewallFamily; readonly table: string };
 
-const FAMILIES: ReadonlySet<string> = new Set<FirewallFamily>(["ip", "ip6", "inet", "arp", "bridge", "netdev"]);
+const FAMILIES: ReadonlySet<string> = new Set<FirewallFamily>([
+  "ip",
+  "ip6",
+  "inet",
+  "arp",
+  "bridge",
+  "netdev",
+]);
 
 /** Family and table of a chain, rule, set or counter; null where one is missing. */
 export function placeOf(object: JsonRecord): NftPlace | null {

@@ -30,7 +30,8 @@ export function parseNftRule(
     number,
     handle,
     text:
-      texts.rules.get(ruleKey({ ...place, chain, handle })) ?? JSON.stringify(object["expr"] ?? null).slice(0, MAX_TEXT),
+      texts.rules.get(ruleKey({ ...place, chain, handle })) ??
+      JSON.stringify(object["expr"] ?? null).slice(0, MAX_TEXT),
     packets: asNumber(count?.["packets"]),
     bytes: asNumber(count?.["bytes"]),
     hasCounter: counter !== undefined,

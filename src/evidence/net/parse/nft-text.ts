@@ -28,7 +28,8 @@ export function parseNftTexts(text: string): NftTexts {
   let [family, table, chain]: (string | null)[] = [null, null, null];
   for (const line of text.split("\n")) {
     const [, newFamily, newTable] = /^table (\S+) (\S+) \{(?: # handle \d+)?$/.exec(line) ?? [];
-    if (newFamily !== undefined && newTable !== undefined) [family, table, chain] = [newFamily, newTable, null];
+    if (newFamily !== undefined && newTable !== undefined)
+      [family, table, chain] = [newFamily, newTable, null];
     const [, block, name] = /^\t(\S[^{]*?) (\S+) \{/.exec(line) ?? [];
     if (block !== undefined) chain = block === "chain" ? (name ?? null) : null;
     if (family == null || table == null || chain == null) continue;
@@ -46,7 +47,8 @@ export function parseNftTexts(text: string): NftTexts {
 
 /** `type filter hook ingress devices = { eth0, "eth1" } priority …`, or `device "eth0"`. */
 function parseDevices(line: string): string[] | null {
-  const [, list, single] = /^\t\ttype \S+ hook \S+ (?:devices = \{ (.*) \}|device (\S+)) priority /.exec(line) ?? [];
+  const [, list, single] =
+    /^\t\ttype \S+ hook \S+ (?:devices = \{ (.*) \}|device (\S+)) priority /.exec(line) ?? [];
   const names = list?.split(/, ?/) ?? (single === undefined ? null : [single]);
   return names?.map((name) => name.replaceAll('"', "")) ?? null;
 }

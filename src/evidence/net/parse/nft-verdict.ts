@@ -15,7 +15,8 @@ const XT_VERDICTS: { readonly [name: string]: Verdict["kind"] } = {
 /** The verdict in one statement of a rule, or one element of a verdict map; null for any other statement. */
 export function parseNftVerdict(statement: JsonRecord): Verdict | null {
   const [kind = "", value] = Object.entries(statement)[0] ?? [];
-  if (kind === "drop" || kind === "accept" || kind === "return" || kind === "continue") return { kind, target: null };
+  if (kind === "drop" || kind === "accept" || kind === "return" || kind === "continue")
+    return { kind, target: null };
   if (kind === "reject" || kind === "queue") return { kind, target: null };
   if (kind === "jump" || kind === "goto") return { kind, target: asString(asRecord(value)?.["target"]) };
   if (TERMINAL.has(kind)) return { kind: "other", target: kind };

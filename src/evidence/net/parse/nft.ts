@@ -97,7 +97,8 @@ function parseChain(object: JsonRecord, place: NftPlace, texts: NftTexts): Firew
     priority: asNumber(object["prio"]),
     type: asString(object["type"]),
     policy: policy === "drop" ? "drop" : policy === "accept" || hook !== null ? "accept" : null,
-    devices: devices.length > 0 ? devices : (texts.devices.get(ruleKey({ ...place, chain, handle: null })) ?? []),
+    devices:
+      devices.length > 0 ? devices : (texts.devices.get(ruleKey({ ...place, chain, handle: null })) ?? []),
     packets: null,
     bytes: null,
   };

@@ -7,7 +7,8 @@ export function parsePacketQueues(text: string): Parsed<PacketQueue[]> {
   let unread = 0;
   for (const line of splitLines(text)) {
     const [queue, portid, waiting, , , dropped, userDropped] = splitWords(line).map(parseCount);
-    if (queue == null || portid == null || waiting == null || dropped == null || userDropped == null) unread += 1;
+    if (queue == null || portid == null || waiting == null || dropped == null || userDropped == null)
+      unread += 1;
     else queues.push({ queue, portid, waiting, dropped, userDropped });
   }
   return { value: queues, unread };

@@ -1,4 +1,4 @@
-import type { DatagramSocket } from "../types.ts";
+import type { DatagramSocket, Listener } from "../types.ts";
 import { parseCount, parseHex, splitLines, splitWords, type Parsed } from "./values.ts";
 
 /** A line of `/proc/net/{tcp,udp,raw}*`, addresses as text. */
@@ -7,16 +7,16 @@ export type ProcSocket = Omit<DatagramSocket, "protocol" | "receiveBuffer"> & {
   readonly state: number;
 };
 
-export const TCP_LISTEN = 10;
-
 /**
  * `/proc/net/{tcp,tcp6,udp,udp6,udplite,raw}`. Addresses are printed as 32 bit words of the host's byte order;
- * `littleEndian` says which that was. `drops` is the last column of datagram sockets, 0 for TCP, which has none.
+ * `littleEndian` says which that was. `drops` is the last column of datagram sockets; in
+ * a line of TCP it means nothing.
  */
 export function parseProcSockets(text: string, littleEndian = true): Parsed<ProcSocket[]> {
   const sockets: ProcSocket[] = [];
   let unread = 0;
-  for (const line of splitLines(text).slice(1)) {
+  for (const line of splitLines(text)) {
+    if (line.includes(" local_address ")) continue;
     const socket = parseLine(splitWords(line), littleEndian);
     if (socket === null) unread += 1;
     else sockets.push(socket);
@@ -25,14 +25,15 @@ export function parseProcSockets(text: string, littleEndian = true): Parsed<Proc
 }
 
 function parseLine(words: readonly string[], littleEndian: boolean): ProcSocket | null {
-  const [, local = "", remote = "", state = "", queues = "", , , uid = "", , inode = "", , , drops = "0"] = words;
+  const [, local = "", remote = "", state = "", queues = "", , , uid = "", , inode = "", , , drops = ""] =
+    words;
   const here = parseEndpoint(local, littleEndian);
   const there = parseEndpoint(remote, littleEndian);
   const [sendQueue, receiveQueue] = queues.split(":").map(parseHex);
-  const numbers = [parseHex(state), parseCount(uid), parseCount(inode)];
-  const [stateNumber, uidNumber, inodeNumber] = numbers;
+  const stateNumber = parseHex(state);
+  const [uidNumber, inodeNumber, dropNumber] = [uid, inode, drops].map(parseCount);
   if (here === null || there === null || sendQueue == null || receiveQueue == null) return null;
-  if (stateNumber == null || uidNumber == null || inodeNumber == null) return null;
+  if (stateNumber === null || uidNumber == null || inodeNumber == null || dropNumber == null) return null;
   return {
     family: here.family,
     local: here.address,
@@ -44,7 +45,7 @@ function parseLine(words: readonly string[], littleEndian: boolean): ProcSocket 
     sendQueue,
     uid: uidNumber,
     inode: inodeNumber,
-    drops: parseCount(drops) ?? 0,
+    drops: dropNumber,
   };
 }
 
@@ -82,4 +83,21 @@ function formatIpv6(bytes: readonly number[]): string {
   }
   if (length < 2) return groups.join(":");
   return `${groups.slice(0, start).join(":")}::${groups.slice(start + length).join(":")}`;
+}
+
+/** A listening TCP socket where `ss` is missing: how long its queue is, but not how long it may get. */
+export function toListener(socket: ProcSocket): Listener {
+  return {
+    // Without IPV6_V6ONLY this takes IPv4 too; the file does not say.
+    address: socket.local,
+    family: socket.family,
+    dev: null,
+    port: socket.localPort,
+    queued: socket.receiveQueue,
+    backlog: null,
+    inode: socket.inode,
+    uid: socket.uid,
+    drops: null,
+    cgroup: null,
+  };
 }

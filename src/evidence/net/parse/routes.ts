@@ -1,6 +1,16 @@
 import type { NextHop, PolicyRule, Route } from "../types.ts";
 import { flattenTexts } from "./flatten.ts";
-import { asNumber, asRecord, asRecords, asString, asStrings, asText, toTable, type JsonRecord, type Parsed } from "./values.ts";
+import {
+  asNumber,
+  asRecord,
+  asRecords,
+  asString,
+  asStrings,
+  asText,
+  toTable,
+  type JsonRecord,
+  type Parsed,
+} from "./values.ts";
 
 /** Items of `ip -j -d route show table all`, which lists both families. */
 export function parseRoutes(items: readonly JsonRecord[]): Parsed<Route[]> {
@@ -52,10 +62,25 @@ function familyOf(item: JsonRecord, destination: string): "ipv4" | "ipv6" {
 }
 
 /** Keys of a rule that have a field of their own. */
-const RULE_KEYS = new Set(["priority", "src", "srclen", "dst", "dstlen", "iif", "oif", "fwmark", "fwmask", "table", "action"]);
+const RULE_KEYS = new Set([
+  "priority",
+  "src",
+  "srclen",
+  "dst",
+  "dstlen",
+  "iif",
+  "oif",
+  "fwmark",
+  "fwmask",
+  "table",
+  "action",
+]);
 
 /** Items of `ip -j rule show`; `family` is the one that was asked for. */
-export function parsePolicyRules(items: readonly JsonRecord[], family: "ipv4" | "ipv6"): Parsed<PolicyRule[]> {
+export function parsePolicyRules(
+  items: readonly JsonRecord[],
+  family: "ipv4" | "ipv6",
+): Parsed<PolicyRule[]> {
   const rules: PolicyRule[] = [];
   for (const item of items) {
     const priority = asNumber(item["priority"]);

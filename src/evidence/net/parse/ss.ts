@@ -53,7 +53,7 @@ function parseLine(line: string): SsSocket | null {
     sendQueue,
     inode: parseCount(/ ino:(\d+)/.exec(line)?.[1] ?? ""),
     uid: parseCount(/ uid:(\d+)/.exec(line)?.[1] ?? "0"),
-    cgroup: /cgroup:(.*?)(?: <->| skmem:|$)/.exec(line)?.[1]?.trim() ?? null,
+    cgroup: /cgroup:(.*?)(?: v6only:[01]| <->| -->| <--| skmem:|$)/.exec(line)?.[1]?.trim() ?? null,
     receiveBuffer: memoryField(memory, "rb"),
     drops: memoryField(memory, "d"),
   };

@@ -20,7 +20,13 @@ export function parseSysctls(text: string): Parsed<{ readonly [name: string]: st
       .split("/")
       .map((part) => part.replaceAll(".", "/"))
       .join(".");
-    entries.push([key, line.slice(colon + 1).trim().replaceAll(/\s+/g, " ")]);
+    entries.push([
+      key,
+      line
+        .slice(colon + 1)
+        .trim()
+        .replaceAll(/\s+/g, " "),
+    ]);
   }
   return { value: toTable(entries), unread };
 }

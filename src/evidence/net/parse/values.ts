@@ -5,12 +5,15 @@ export type JsonRecord = { readonly [key: string]: unknown };
 
 /** The value as an object, or null. */
 export function asRecord(value: unknown): JsonRecord | null {
-  // An object from JSON.parse: its keys are strings.
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as JsonRecord) : null;
+  return isRecord(value) ? value : null;
+}
+
+function isRecord(value: unknown): value is JsonRecord {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 export function asList(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? (value as unknown[]) : [];
+  return Array.isArray(value) ? value : [];
 }
 
 /** Only the objects of a list. */

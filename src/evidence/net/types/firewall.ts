@@ -50,7 +50,7 @@ export type FirewallRule = FirewallPlace & {
   readonly hasCounter: boolean;
   /** A named counter (nft): other rules may share it. */
   readonly counterName: string | null;
-  /** In order; a verdict map gives one for each element. */
+  /** In order. An inline verdict map gives one for each element, a named one each different one once. */
   readonly verdicts: readonly Verdict[];
   /** Share of packets that a random match lets through to the verdict (0–1); null: not random. */
   readonly probability: number | null;
@@ -71,7 +71,7 @@ export type FirewallChain = FirewallPlace & {
   readonly policy: "accept" | "drop" | null;
   /** Devices of a netdev or ingress chain. */
   readonly devices: readonly string[];
-  /** Packets that met the policy; null: not counted (nft). */
+  /** Packets that met the policy; null: not counted (nft), or 0 from an iptables-nft, which mostly does not count them. */
   readonly packets: number | null;
   readonly bytes: number | null;
 };

@@ -27,6 +27,8 @@ export type TrafficAction = {
   readonly kind: string;
   /** `drop`, `pass`, `reclassify`, …; null where it has none. */
   readonly control: string | null;
+  /** With a chance of 1 in `every` it does `control` instead (`gact … random`); null: always the same. */
+  readonly chance: { readonly control: string; readonly every: number } | null;
   readonly index: number | null;
   readonly packets: number | null;
   readonly drops: number | null;

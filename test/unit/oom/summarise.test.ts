@@ -1,0 +1,195 @@
+import { describe, expect, it } from "vitest";
+import { findOwner } from "../../../probes/oom/log/cgroup-owner.ts";
+import { raiseLimit } from "../../../probes/oom/log/commands.ts";
+import { describeKill } from "../../../probes/oom/log/describe.ts";
+import { memoryStacks } from "../../../probes/oom/log/memory-stacks.ts";
+import { createOomSummariser, summarise } from "../../../probes/oom/log/summarise.ts";
+import type { OomReport } from "../../../probes/oom/record.ts";
+import { escapeText } from "../../../src/text/escape.ts";
+import { only, parseFixture } from "./read.ts";
+
+const ID = "5f1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e7f8";
+
+function conclude(log: string): ReturnType<typeof summarise> {
+  const { reports, notes } = parseFixture(log);
+  return summarise(reports, notes);
+}
+
+describe("what a log leads to", () => {
+  it.each([
+    ["dmesg/7.2-memcg.txt", ["oom-cgroup-limit"]],
+    ["dmesg/7.2-global.txt", ["oom-host", "oom-victim-not-largest", "oom-kill-series"]],
+    ["recorded/6.12-v2-group.txt", ["oom-cgroup-limit", "oom-many-processes", "oom-group-kill"]],
+    ["recorded/6.12-v2-nokill.txt", ["oom-no-killable-process"]],
+    ["recorded/6.12-sysrq.txt", ["oom-manual"]],
+    ["recorded/6.18-v1-many.txt", ["oom-cgroup-limit", "oom-kill-series"]],
+    ["recorded/6.18-v1-shmem.txt", ["oom-cgroup-limit", "oom-shared-memory"]],
+    ["recorded/6.18-v1-storm.txt", ["oom-cgroup-limit", "oom-storm", "oom-reports-suppressed"]],
+    ["composed/4.19-host-child.composed.txt", ["oom-host", "oom-swap-full"]],
+    ["composed/5.10-cpuset.composed.txt", ["oom-cpuset", "oom-mempolicy"]],
+    [
+      "composed/5.15-order3.composed.txt",
+      ["oom-host", "oom-fragmentation", "oom-huge-pages", "oom-victim-not-largest"],
+    ],
+    [
+      "composed/6.6-unit-journal.composed.txt",
+      ["oom-cgroup-limit", "oom-kernel-memory", "oom-many-processes", "oom-cgroup-swap-full"],
+    ],
+  ])("%s → %j", (log, ids) => {
+    expect(
+      conclude(log)
+        .findings.map((finding) => finding.id)
+        .toSorted(),
+    ).toEqual(ids.toSorted());
+  });
+
+  it("every finding is one line a sentence, and complete", () => {
+    for (const log of [
+      "recorded/6.18-v1-names.txt",
+      "composed/5.15-order3.composed.txt",
+      "composed/5.15-k8s-rsyslog.composed.txt",
+    ]) {
+      for (const finding of conclude(log).findings) {
+        expect(finding.netns).toBeNull();
+        expect(finding.count).toBeGreaterThan(0);
+        for (const text of [finding.summary, ...finding.evidence, ...finding.check, ...finding.fix])
+          expect(text).toBe(escapeText(text));
+      }
+    }
+  });
+
+  it("names the parent's limit and computes what it should be at least", () => {
+    const { findings, byCgroup } = conclude("recorded/6.12-v2-parent.txt");
+    expect(byCgroup).toEqual({ "/kubepods.slice": 1 });
+    expect(findings[0]?.evidence).toContain(
+      "the limit is that of the parent /kubepods.slice; the victims lived in /kubepods.slice/child",
+    );
+    // 40 MiB in use and a quarter more is 50, rounded up to 64.
+    expect(findings[0]?.fix.at(-1)).toBe("echo 67108864 > /sys/fs/cgroup/kubepods.slice/memory.max");
+  });
+
+  it("counts swap in use as memory needed", () => {
+    const [finding] = conclude("recorded/6.12-v2-swap.txt").findings;
+    expect(finding?.fix).toEqual(["echo 150994944 > /sys/fs/cgroup/sw/memory.max"]);
+  });
+
+  it("calls it a crash loop when the victims are new each time", () => {
+    const loop = conclude("recorded/6.12-v2-storm.txt").findings.find(
+      (finding) => finding.id === "oom-crash-loop",
+    );
+    expect([loop?.count, loop?.summary]).toEqual([4, "4th kill in cgroup /storm within 9.5 s: a crash loop"]);
+  });
+
+  it("counts kills of a window, not of all time", () => {
+    const report = only(parseFixture("dmesg/7.2-memcg.txt").reports);
+    const at = (seconds: number, pid: number): OomReport => ({
+      ...report,
+      time: { kind: "monotonic", seconds },
+      monotonic: seconds,
+      victim: { ...report.victim, pid },
+      tasks: report.tasks.map((task) => ({ ...task, pid })),
+    });
+    const four = summarise([at(10, 1), at(50, 2), at(90, 3), at(129, 4)]);
+    expect(four.findings.find((finding) => finding.id === "oom-crash-loop")?.summary).toBe(
+      "4th kill in cgroup /job within 1m59s: a crash loop",
+    );
+    const slow = summarise([at(10, 1), at(1000, 2), at(2000, 3), at(3000, 4)]);
+    expect(slow.findings.map((finding) => finding.id)).toEqual(["oom-cgroup-limit"]);
+    expect(slow.kills).toBe(4);
+  });
+
+  it("is the same added one by one", () => {
+    const { reports, notes } = parseFixture("recorded/6.12-v2-storm.txt");
+    const summariser = createOomSummariser();
+    for (const report of reports) summariser.add(report);
+    expect(summariser.result(notes)).toEqual(summarise(reports, notes));
+  });
+
+  it("keeps a cgroup named like an object's own property", () => {
+    const report = only(parseFixture("dmesg/7.2-memcg.txt").reports);
+    const odd = { ...report, scope: { ...report.scope, cgroup: "__proto__" } };
+    expect(Object.entries(summarise([odd]).byCgroup)).toEqual([["__proto__", 1]]);
+  });
+});
+
+describe("whose cgroup it is", () => {
+  const pod = "10d16a28-60ff-475f-a631-510d9792219f";
+  const slice = `/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod${pod.replaceAll("-", "_")}.slice`;
+
+  it.each([
+    [`/docker/${ID}`, "docker", "docker container 5f1a2b3c4d5e"],
+    [`/system.slice/docker-${ID}.scope`, "docker", "docker container 5f1a2b3c4d5e"],
+    [`/machine.slice/libpod-${ID}.scope/container`, "podman", "podman container 5f1a2b3c4d5e"],
+    [`${slice}/cri-containerd-${ID}.scope`, "kubernetes", `container 5f1a2b3c4d5e of pod ${pod}`],
+    [`/kubepods/besteffort/pod${pod}/${ID}`, "kubernetes", `container 5f1a2b3c4d5e of pod ${pod}`],
+    [`${slice}:cri-containerd:${ID}`, "kubernetes", `container 5f1a2b3c4d5e of pod ${pod}`],
+    ["/kubepods.slice", "kubernetes", "Kubernetes pods"],
+    ["/system.slice/nginx.service", "systemd", "nginx.service"],
+    [
+      "/system.slice/system-postgresql.slice/postgresql@15-main.service",
+      "systemd",
+      "postgresql@15-main.service",
+    ],
+    ["/user.slice/user-1000.slice/session-3.scope", "systemd", "session-3.scope"],
+    ["/user.slice/user-1000.slice/user@1000.service/app.slice/run-u9.scope", "user-unit", "run-u9.scope"],
+    ["/user.slice/user-1000.slice/user@1000.service", "systemd", "user@1000.service"],
+    ["/lxc/web", "lxc", "LXC container web"],
+    ["/lxc.payload.web/system.slice/nginx.service", "lxc", "LXC container web"],
+    ["/machine.slice/machine-qemu\\x2d1\\x2dweb.scope", "machine", "machine qemu-1-web"],
+    ["/slurm/uid_1000/job_123/step_0", "slurm", "Slurm job 123"],
+    ["/job", "cgroup", "cgroup /job"],
+    ["/", "cgroup", "the root cgroup"],
+  ])("%s", (path, kind, label) => {
+    expect(findOwner(path)).toMatchObject({ kind, label });
+  });
+
+  it.each([
+    [`/docker/${ID}`, 2, [`docker update --memory 640M --memory-swap 1280M ${ID}`]],
+    ["/system.slice/my app.service", 2, ["systemctl set-property 'my app.service' MemoryMax=640M"]],
+    [
+      "/user.slice/user-1000.slice/user@1000.service/app.slice/run-u9.scope",
+      2,
+      ["systemctl --user --machine=1000@ set-property run-u9.scope MemoryMax=640M"],
+    ],
+    ["/job", 2, ["echo 671088640 > /sys/fs/cgroup/job/memory.max"]],
+    ["/job", 1, ["echo 671088640 > /sys/fs/cgroup/memory/job/memory.limit_in_bytes"]],
+    ["/a;reboot\u001b'x", 2, ["echo 671088640 > $'/sys/fs/cgroup/a;reboot\\x1b\\'x/memory.max'"]],
+    [
+      "/job",
+      null,
+      [
+        "echo 671088640 > /sys/fs/cgroup/job/memory.max || echo 671088640 > /sys/fs/cgroup/memory/job/memory.limit_in_bytes",
+      ],
+    ],
+  ] as const)("%s (v%s) is raised by %j", (path, version, commands) => {
+    const ref = { path, version, owner: findOwner(path), memorySwapLimited: false };
+    expect(raiseLimit(ref, 640 * 1024 ** 2)).toEqual(commands);
+  });
+});
+
+describe("a kill for a reader and for a profile", () => {
+  it("is five lines at most, names escaped", () => {
+    const [first, second] = parseFixture("recorded/6.18-v1-names.txt").reports;
+    const lines = describeKill(first ?? only([]));
+    expect(lines.length).toBeLessThanOrEqual(5);
+    expect(lines[0]).toBe(
+      'a\\nb "c" [d],e (1442), uid 0, was killed: cgroup /job-v1 reached its memory limit of 40.0 MiB',
+    );
+    expect(describeKill(second ?? only([])).join("")).not.toContain("\u001b");
+  });
+
+  it("weighs the processes of the table", () => {
+    const report = only(parseFixture("dmesg/7.2-memcg.txt").reports);
+    expect(memoryStacks(report)).toEqual([
+      { frames: ["/job", "perl (566)", "anonymous"], bytes: 15308 * 4096 },
+      { frames: ["/job", "perl (566)", "file"], bytes: 1214 * 4096 },
+      { frames: ["/job", "perl (566)", "page tables"], bytes: 184320 },
+    ]);
+  });
+
+  it("shows the victim alone where the report was suppressed", () => {
+    const [first] = parseFixture("recorded/6.18-v1-storm.txt").reports;
+    const stacks = memoryStacks(first ?? only([]));
+    expect(stacks.map((stack) => stack.frames.at(-1))).toEqual(["anonymous", "file", "page tables"]);
+  });
+});
