@@ -1,8 +1,10 @@
-import type { DropFact, Facts, Owner, Place } from "../../src/diagnose/facts.ts";
+import type { DropDescription, DropFact, Facts, Owner, Place } from "../../src/diagnose/facts.ts";
+import { fillTemplates } from "../../src/diagnose/templates.ts";
 import { deltaNets } from "../../src/evidence/net/delta.ts";
 import { isRawNet, parseNet, type RawNet } from "../../src/evidence/net/snapshot.ts";
 import type { NetDelta } from "../../src/evidence/net/types.ts";
 import type { Fact, Json, JsonObject, RunContext } from "../../src/probe/define.ts";
+import { describeDrop } from "./catalogue.ts";
 import type { FlowCount } from "./counters.ts";
 import type { Names } from "./names.ts";
 import { nameFlow, type ReasonNames } from "./rows.ts";
@@ -84,7 +86,13 @@ export function buildFacts(input: FactsInput): Facts {
     });
     remember(key.netns);
   }
-  for (const network of evidence.networks()) remember(network.netns.inode);
+  for (const network of evidence.networks()) {
+    remember(network.netns.inode);
+    // It came during the run and dropped nothing: nobody asked who it is, but the evidence was read in it.
+    if ((places.get(network.netns.inode)?.kind ?? "unknown") === "unknown") {
+      places.set(network.netns.inode, placeOf(network));
+    }
+  }
   return {
     seconds: input.seconds,
     drops: drops.sort((a, b) => b.count - a.count),
@@ -92,6 +100,32 @@ export function buildFacts(input: FactsInput): Facts {
     places,
     owners: evidence.owners(),
     kernelLog: [],
+    describe: (drop) => describe(drop, drop.netns === null ? null : (places.get(drop.netns) ?? null)),
+  };
+}
+
+function placeOf({ netns, state: { path } }: NetDelta): Place {
+  const isNamed = netns.name !== null && path === `/run/netns/${netns.name}`;
+  return { ...netns, kind: isNamed ? "named" : "unknown", path, pid: null };
+}
+
+/** The catalogue's words for a drop, its commands filled in with the drop's own values. */
+function describe(drop: DropFact, place: Place | null): DropDescription | null {
+  const entry = describeDrop(drop.reason, drop.location);
+  if (entry === null) return null;
+  const values = {
+    place,
+    dev: drop.dev,
+    port: drop.destinationPort,
+    source: drop.source,
+    destination: drop.destination,
+  };
+  return {
+    meaning: entry.meaning,
+    class: entry.class,
+    reasons: "reasons" in entry ? entry.reasons : drop.reason === null ? [] : [drop.reason],
+    check: fillTemplates(entry.check, values),
+    fix: fillTemplates(entry.fix, values),
   };
 }
 
@@ -111,7 +145,7 @@ export function counterRecords(networks: readonly NetDelta[]): JsonObject[] {
 /** The summary's `interfaces`: every device with its counters at both ends. */
 export function interfaceRecords(networks: readonly NetDelta[]): JsonObject[] {
   return networks.flatMap((network) =>
-    network.interfaces.map(({ netns, details: _, driver: __, ...rest }) => ({
+    network.interfaces.map(({ netns, details: _details, driver: _driver, ...rest }) => ({
       ...(rest as unknown as JsonObject),
       netns: { inode: netns.inode, name: netns.name },
     })),

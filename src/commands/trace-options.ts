@@ -1,4 +1,4 @@
-import { Command, Option } from "commander";
+import { Option, type Command } from "commander";
 import { EXIT, TraceError } from "../error.ts";
 import type { Json, JsonObject, Options, ProbeDefinition } from "../probe/define.ts";
 import { parseDuration } from "../probe/duration.ts";

@@ -101,7 +101,10 @@ async function followSession(
       path: host.bpftrace?.path ?? "bpftrace",
       command: bpftraceCommand(version, withReadySignal(program.script)),
       environment: bpftraceEnvironment(version, { mapKeys: definition.mapKeys ?? 4096 }),
-      providers: createProviders(program.netns),
+      providers: createProviders(
+        program.netns,
+        options.netns === undefined ? null : (program.netns.resolve(options.netns)?.inode ?? null),
+      ),
       evidence: definition.evidence ?? [],
       duration: values.duration ?? null,
       interval: values.interval,

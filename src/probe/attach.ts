@@ -1,5 +1,6 @@
 import { EXIT, TraceError } from "../error.ts";
 import type { HostFacts } from "../host/facts.ts";
+import { checkPrivileges } from "../host/privileges.ts";
 import { hasTracepoint } from "../host/tracefs.ts";
 import type { ProbeDefinition } from "./define.ts";
 
@@ -9,12 +10,9 @@ export type AttachChoice =
 
 /** Why this host cannot run any bpftrace program, or null. */
 export function findHostProblem(host: HostFacts): { why: string; hint: string } | null {
-  const { capabilities } = host;
-  if (!host.isRoot && !(capabilities.CAP_BPF && capabilities.CAP_PERFMON)) {
-    return {
-      why: "bpftrace needs root (or CAP_BPF and CAP_PERFMON with bpftrace 0.25 and later)",
-      hint: `sudo trace …`,
-    };
+  const privileges = checkPrivileges(host);
+  if (!privileges.ok) {
+    return { why: `bpftrace may not trace here: ${privileges.why}`, hint: "sudo trace …" };
   }
   if (host.lockdown === "confidentiality") {
     return {

@@ -21,7 +21,7 @@ export interface Identifier {
 
 /** A field, type or attach point chosen by our code or read from this kernel. Throws RangeError on anything else. */
 export function identifier(text: string): Identifier {
-  if (!/^[A-Za-z_][A-Za-z0-9_:.\-]*$/.test(text))
+  if (!/^[A-Za-z_][A-Za-z0-9_:.-]*$/.test(text))
     throw new RangeError(`not an identifier: ${JSON.stringify(text)}`);
   return { identifier: text };
 }

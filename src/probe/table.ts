@@ -108,7 +108,7 @@ function runTable(table: TableProbe, context: RunContext): ProbeRun {
         .slice(0, limit)
         .map((entry) => [
           show(entry.total),
-          ...table.key.map((field) => String(entry.fields[field.name] ?? "–")),
+          ...table.key.map((field) => formatCell(entry.fields[field.name] ?? null)),
         ]),
       ...(rows.length > limit
         ? { more: `… and ${formatCount(rows.length - limit)} more: --format json has them all` }
@@ -164,4 +164,9 @@ function parseKey(key: string, fields: readonly Field[]): { [name: string]: Json
       field.type === "text" ? part : typeof number === "bigint" ? number.toString() : number;
   }
   return record;
+}
+
+function formatCell(value: Json): string {
+  if (value === null) return "–";
+  return typeof value === "string" || typeof value === "number" ? String(value) : JSON.stringify(value);
 }

@@ -61,11 +61,14 @@ export function startLive(options: LiveOptions): LiveRun {
   }
 
   async function settle(): Promise<void> {
-    const deadline = new Promise<void>((resolve) => setTimeout(resolve, ANSWER_PATIENCE * 1000).unref());
+    if (pending.size === 0) return;
+    const { promise: late, resolve: giveUp } = Promise.withResolvers<boolean>();
+    const timer = setTimeout(() => giveUp(true), ANSWER_PATIENCE * 1000);
+    // An answer may lead to further questions.
     while (pending.size > 0) {
-      const all = Promise.all(pending).then(() => true);
-      if ((await Promise.race([all, deadline.then(() => false)])) === false) return;
+      if (await Promise.race([Promise.all(pending).then(() => false), late])) break;
     }
+    clearTimeout(timer);
   }
 
   const child: BpftraceProcess = launchBpftrace({

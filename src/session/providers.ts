@@ -17,7 +17,7 @@ const MAX_NETWORKS = 64;
  * all namespaces. `owner` (socket inode): the process that holds it. `netns` (inode): who a namespace is. `device` (`inode/ifindex`): its
  * name. `ksym` (low 32 bits of an address): the kernel function it is in.
  */
-export function createProviders(netns: NetnsDirectory): Providers {
+export function createProviders(netns: NetnsDirectory, only: number | null): Providers {
   const find = createNetnsFinder(netns);
   const devices = new Map<number, Promise<Map<number, string>>>();
   const sockets = createSocketDirectory();
@@ -32,8 +32,9 @@ export function createProviders(netns: NetnsDirectory): Providers {
         .map(({ inode, name, path }) => ({ inode, name, path: inode === own ? null : path }))
         .filter((target) => target.path !== null || target.inode === own)
         .sort((a, b) => Number(interesting.has(b.inode)) - Number(interesting.has(a.inode)));
-      // Plain data by its type's promise: JSON both ways.
-      return (await collectNet(targets.slice(0, MAX_NETWORKS))) as unknown as Json;
+      const wanted =
+        only === null ? targets.slice(0, MAX_NETWORKS) : targets.filter((target) => target.inode === only);
+      return await collectNet(wanted);
     },
     async owner(key): Promise<Json> {
       const owner = await sockets.ownerOf(Number(key));

@@ -50,7 +50,7 @@ export function createRecorder(path: string, info: SessionInfo): Recorder {
             file.commit();
             resolve();
           } catch (error) {
-            reject(error as Error);
+            reject(error);
           } finally {
             file.abort();
           }

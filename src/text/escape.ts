@@ -4,8 +4,8 @@
  */
 export function escapeText(text: string): string {
   // C0, DEL, C1 (8-bit terminal escapes), line/paragraph separators, bidi controls, BOM.
-  // oxlint-disable-next-line no-control-regex -- control characters are exactly what has to go
   return text.replace(
+    // oxlint-disable-next-line no-control-regex -- control characters are exactly what has to go
     /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g,
     (c) => {
       if (c === "\n") return "\\n";

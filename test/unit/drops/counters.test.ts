@@ -133,7 +133,7 @@ describe("drop counters", () => {
 });
 
 describe("event records", () => {
-  const line = `E4\t1234567890123\t${12n | (6n << 32n) | (2n << 40n) | (0x0800n << 48n)}\t-2113151999\t7\t4026532246\t${0x5000n << 16n}\t60\t42\t2\t${0x02004d0a01004d0an}\tc0\tnft_do_chain+1135\t`;
+  const line = `E4\t1234567890123\t${12n | (6n << 32n) | (2n << 40n) | (0x0800n << 48n)}\t-2113151999\t7\t4026532246\t${0x5000n << 16n}\t60\t42\t2\t144199893437664522\tc0\tnft_do_chain+1135\t`;
   test("numbers, device, call site; the name comes last and may hold anything", () => {
     for (const comm of ["nginx", "a\tb", "x\ny", "", "\u001b[31m"]) {
       expect(parseEvent(line + comm)).toMatchObject({
