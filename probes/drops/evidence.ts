@@ -40,11 +40,16 @@ export function createEvidenceBook(context: Pick<RunContext, "ask" | "notice">):
   };
 }
 
-/** Listeners, and datagram sockets that refused something: findings name their process. */
+/** Waiting UDP sockets of one namespace whose process is looked up: a resolver has thousands for a moment each. */
+const MAX_WAITING = 64;
+
+/** Listeners, waiting UDP sockets and datagram sockets that refused something: findings name their process. */
 function socketsOfInterest(network: NetDelta): number[] {
+  const waiting = (network.state.counters.datagramSockets ?? []).filter(({ remotePort }) => remotePort === 0);
   const inodes = [
     ...network.listeners.map((listener) => listener.inode),
     ...network.datagramSockets.map((socket) => socket.inode),
+    ...waiting.slice(0, MAX_WAITING).map((socket) => socket.inode),
   ];
   return inodes.filter((inode): inode is number => inode !== null && inode > 0);
 }

@@ -1,11 +1,27 @@
 import { describe, expect, test } from "vitest";
-import { traceDuring } from "./support/trace.ts";
-import { createWorld } from "./support/world.ts";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { sh } from "./support/shell.ts";
+import { startTrace, traceDuring, type TraceRecord } from "./support/trace.ts";
+import { createRecordCheck } from "../support/schema.ts";
+import { createWorld, type Host } from "./support/world.ts";
 
 /** Sends `count` datagrams of `size` bytes as fast as it can; perl-base is on every Debian. */
 const FLOOD = `use Socket; my ($ip,$port,$n,$size)=@ARGV;
 socket(my $s,PF_INET,SOCK_DGRAM,17) or die; connect($s,sockaddr_in($port,inet_aton($ip))) or die;
 my $m='x' x $size; for(my $i=0;$i<$n;$i++){send($s,$m,0)}`;
+
+/** `count` datagrams to `ports` ports from one socket, IPv4 or IPv6. */
+const SPREAD = `use Socket qw(:all); my ($ip,$first,$ports,$count)=@ARGV; my $six=$ip=~/:/;
+socket(my $s,$six?PF_INET6:PF_INET,SOCK_DGRAM,17) or die;
+for(my $i=0;$i<$count;$i++){my $p=$first+$i%$ports; send($s,'x',0,$six?pack_sockaddr_in6($p,inet_pton(AF_INET6,$ip)):sockaddr_in($p,inet_aton($ip)))}`;
+
+const CLI = join(import.meta.dirname, "..", "..", "src", "cli.ts");
+const send = (from: Host, address: string, port: number, count: number, ports = 1) =>
+  from.run("perl", "-e", SPREAD, address, String(port), String(ports), String(count));
+const netfilter = (record: TraceRecord) =>
+  record["flows"].filter((row: { reason: string }) => row.reason === "NETFILTER_DROP");
 
 describe("trace drops counts exactly", () => {
   test("400,000 drops by one rule are 400,000, packets and bytes as the rule's own counter", async () => {
@@ -21,9 +37,8 @@ describe("trace drops counts exactly", () => {
     expect(summary["drops"].byReason["NETFILTER_DROP"]).toBe(400_000);
     expect(summary["unattributed"]).toBe(0);
     expect(summary["lost"]).toBe(0);
-    const [row] = summary["flows"];
+    const [row] = netfilter(summary);
     expect(row).toMatchObject({
-      reason: "NETFILTER_DROP",
       hook: "INPUT",
       proto: "udp",
       source: client.address,
@@ -34,5 +49,270 @@ describe("trace drops counts exactly", () => {
       count: 400_000,
       bytes: 400_000 * 92,
     });
+  });
+
+  test("more flows than the table holds: the total stays exact, the rest is unattributed", async () => {
+    await using world = await createWorld();
+    const { client, server } = world;
+    await server.run("iptables", "-A", "INPUT", "-p", "udp", "-j", "DROP");
+    const { summary } = await traceDuring(["drops", "--netns", server.netns, "--proto", "udp"], () =>
+      send(client, server.address, 1, 60_000, 40_000),
+    );
+    expect(summary["drops"].total).toBe(60_000);
+    expect(summary["unattributed"]).toBeGreaterThan(10_000);
+    const attributed = summary["flows"].reduce((sum: number, row: { count: number }) => sum + row.count, 0);
+    expect(attributed + summary["unattributed"]).toBe(60_000);
+  });
+
+  test("intervals add up to the summary, and every record fits its schema", async () => {
+    await using world = await createWorld();
+    const { client, server } = world;
+    await server.run("iptables", "-A", "INPUT", "-p", "udp", "-j", "DROP");
+    const { records, summary } = await traceDuring(
+      ["drops", "--netns", server.netns, "--proto", "udp", "-i", "100ms"],
+      async () => {
+        for (let round = 0; round < 5; round += 1) await send(client, server.address, 9000, 1000, 10);
+      },
+    );
+    const check = await createRecordCheck("drops");
+    for (const record of records) expect(check(record)).toEqual([]);
+    const intervals = records.filter((record) => record.type === "interval");
+    expect(intervals.reduce((sum, record) => sum + record["drops"], 0)).toBe(5000);
+    expect(intervals.reduce((sum, record) => sum + record["bytes"], 0)).toBe(summary["drops"].bytes);
+    expect(summary["drops"]).toMatchObject({ total: 5000, bytes: 5000 * 29 });
+  });
+});
+
+describe("trace drops sees every kind of packet", () => {
+  test("IPv6, with ports, hook and namespace", async () => {
+    await using world = await createWorld();
+    const { client, server } = world;
+    await server.run("ip6tables", "-A", "INPUT", "-p", "udp", "-j", "DROP");
+    const { summary } = await traceDuring(["drops", "--netns", server.netns, "--proto", "udp"], () =>
+      send(client, server.address6, 5353, 50),
+    );
+    expect(netfilter(summary)).toMatchObject([
+      {
+        hook: "INPUT",
+        proto: "udp",
+        source: client.address6,
+        destination: server.address6,
+        destinationPort: 5353,
+        dev: server.dev,
+        count: 50,
+        bytes: 50 * 49,
+      },
+    ]);
+  });
+
+  test("local output, which has no device yet, has its namespace and hook; FORWARD and PREROUTING have theirs", async () => {
+    await using world = await createWorld();
+    const { client, server } = world;
+    await client.run("iptables", "-A", "OUTPUT", "-p", "udp", "--dport", "7001", "-j", "DROP");
+    await server.run(
+      "iptables",
+      "-t",
+      "raw",
+      "-A",
+      "PREROUTING",
+      "-p",
+      "udp",
+      "--dport",
+      "7002",
+      "-j",
+      "DROP",
+    );
+    await server.run("iptables", "-A", "FORWARD", "-p", "udp", "--dport", "7003", "-j", "DROP");
+    await server.run(
+      "iptables",
+      "-t",
+      "mangle",
+      "-A",
+      "POSTROUTING",
+      "-p",
+      "udp",
+      "--dport",
+      "7004",
+      "-j",
+      "DROP",
+    );
+    await server.run("sysctl", "-qw", "net.ipv4.ip_forward=1");
+    await server.run("ip", "addr", "add", "192.0.2.1/24", "dev", "lo");
+    await client.run("ip", "route", "add", "198.51.100.0/24", "via", server.address);
+    await server.run("ip", "route", "add", "198.51.100.0/24", "dev", server.dev);
+    const { summary } = await traceDuring(["drops", "--proto", "udp", "--host", "10.83.0.0/16"], async () => {
+      await send(client, server.address, 7001, 10);
+      await send(client, server.address, 7002, 20);
+      await send(client, "198.51.100.7", 7003, 30);
+      await send(server, client.address, 7004, 40);
+    });
+    const byPort = new Map(
+      netfilter(summary).map((row: { destinationPort: number }) => [row.destinationPort, row]),
+    );
+    expect(byPort.get(7001)).toMatchObject({
+      hook: "OUTPUT",
+      dev: null,
+      count: 10,
+      netns: { name: client.netns },
+    });
+    expect(byPort.get(7002)).toMatchObject({
+      hook: "PREROUTING",
+      dev: server.dev,
+      count: 20,
+      netns: { name: server.netns },
+    });
+    expect(byPort.get(7003)).toMatchObject({ hook: "FORWARD", count: 30, netns: { name: server.netns } });
+    expect(byPort.get(7004)).toMatchObject({
+      hook: "POSTROUTING",
+      dev: server.dev,
+      count: 40,
+      netns: { name: server.netns },
+    });
+  });
+
+  test("--events: one record per drop, in time, with flags, length and a name", async () => {
+    await using world = await createWorld();
+    const { client, server } = world;
+    await server.run("iptables", "-A", "INPUT", "-p", "tcp", "--dport", "81", "-j", "DROP");
+    const before = Date.now();
+    const { records, summary } = await traceDuring(
+      ["drops", "--events", "--netns", server.netns, "--proto", "tcp"],
+      () =>
+        client.run(
+          "perl",
+          "-MSocket",
+          "-e",
+          `socket(my $s,PF_INET,SOCK_STREAM|2048,6); connect($s,sockaddr_in(81,inet_aton("${server.address}")))`,
+        ),
+    );
+    const events = records.filter((record) => record.type === "drop");
+    const check = await createRecordCheck("drops");
+    for (const record of events) expect(check(record)).toEqual([]);
+    expect(events.length).toBe(summary["drops"].total);
+    expect(events[0]).toMatchObject({
+      reason: "NETFILTER_DROP",
+      location: "nft_do_chain",
+      hook: "INPUT",
+      tcpFlags: "SYN",
+      length: 60,
+      destinationPort: 81,
+      comm: "perl",
+      dev: server.dev,
+      netns: { name: server.netns },
+    });
+    expect(Math.abs(Date.parse(events[0]?.time ?? "") - before)).toBeLessThan(30_000);
+  });
+});
+
+describe("trace drops filters in the kernel", () => {
+  test("each filter counts only what matches", async () => {
+    await using world = await createWorld();
+    const { client, server } = world;
+    await server.run("iptables", "-A", "INPUT", "-p", "udp", "-j", "DROP");
+    await server.run("ip6tables", "-A", "INPUT", "-p", "udp", "-j", "DROP");
+    const runs = [
+      { args: ["--port", "6001"], count: 11 },
+      { args: ["--host", server.address, "--proto", "udp"], count: 33 },
+      { args: ["--host", `${server.address6}/64`, "--proto", "udp"], count: 44 },
+      { args: ["--dev", server.dev, "--proto", "udp"], count: 77 },
+      { args: ["--reason", "NETFILTER_DROP,NO_SOCKET", "--proto", "udp"], count: 77 },
+      { args: ["--reason", "NO_SOCKET", "--proto", "udp"], count: 0 },
+      { args: ["--proto", "tcp"], count: 0 },
+    ].map(({ args, count }) => ({
+      count,
+      run: startTrace(["drops", "--no-profile", "--netns", server.netns, ...args]),
+    }));
+    await Promise.all(runs.map(({ run }) => run.ready()));
+    await send(client, server.address, 6001, 11);
+    await send(client, server.address, 6002, 22);
+    await send(client, server.address6, 6003, 44);
+    const ends = await Promise.all(runs.map(({ run }) => run.stop()));
+    expect(ends.map((end) => end.summary["drops"].total)).toEqual(runs.map((run) => run.count));
+  });
+});
+
+describe("what trace drops leaves behind", () => {
+  test("a profile that opens and adds up, and a recording that gives the same report byte for byte", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "trace-test-"));
+    try {
+      await using world = await createWorld();
+      const { client, server } = world;
+      await server.run("iptables", "-A", "INPUT", "-p", "udp", "-j", "DROP");
+      const path = join(folder, "p.speedscope.json");
+      const recording = join(folder, "r.gz");
+      const live = sh(
+        process.execPath,
+        CLI,
+        "drops",
+        "-d",
+        "2s",
+        "--netns",
+        server.netns,
+        "--record",
+        recording,
+        "-o",
+        path,
+      );
+      // The recording's first bytes are on disk when the program is about to start; traffic goes on until the run is over.
+      let isOver = false;
+      void live.finally(() => (isOver = true));
+      while (!isOver) await send(client, server.address, 9000, 50, 5);
+      const report = await live;
+      const document = JSON.parse(await readFile(path, "utf8"));
+      expect(report).toContain("NETFILTER_DROP");
+      const [packets, bytes] = document.profiles;
+      const sum = (weights: number[]) => weights.reduce((a, b) => a + b, 0);
+      expect([packets.unit, bytes.unit]).toEqual(["none", "bytes"]);
+      expect(sum(bytes.weights)).toBe(sum(packets.weights) * 29);
+      expect(document.shared.frames.map((frame: { name: string }) => frame.name)).toEqual(
+        expect.arrayContaining(["NETFILTER_DROP", `${server.netns} ${server.dev}`, "nft_do_chain"]),
+      );
+      const replayed = await sh("setpriv", "--reuid", "0", process.execPath, CLI, "replay", recording);
+      expect(replayed).toBe(report);
+      const bytesOfRecording = await readFile(recording);
+      const { writeFile } = await import("node:fs/promises");
+      await writeFile(
+        join(folder, "cut.gz"),
+        bytesOfRecording.subarray(0, Math.floor(bytesOfRecording.length * 0.7)),
+      );
+      const cut = await sh(
+        process.execPath,
+        CLI,
+        "replay",
+        join(folder, "cut.gz"),
+        "--no-profile",
+        "--format",
+        "json",
+      );
+      const records = cut
+        .trimEnd()
+        .split("\n")
+        .map((line) => JSON.parse(line) as TraceRecord);
+      expect(records.some((record) => record["code"] === "truncated")).toBe(true);
+      expect(records.at(-1)?.type).toBe("summary");
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+
+  test("trace script prints a program that plain bpftrace runs", async () => {
+    const program = await sh(
+      process.execPath,
+      CLI,
+      "script",
+      "drops",
+      "--port",
+      "53",
+      "--host",
+      "10.0.0.0/8",
+    );
+    const { execFile } = await import("node:child_process");
+    const out = await new Promise<string>((resolve, reject) => {
+      const child = execFile("bpftrace", ["-"], { timeout: 20_000 }, (error, stdout) =>
+        error === null ? resolve(stdout) : reject(error),
+      );
+      child.stdin?.end(program.replace('printf("trace:ready\\n");', 'printf("trace:ready\\n"); exit();'));
+    });
+    expect(out).toContain("trace:ready");
   });
 });

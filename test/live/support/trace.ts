@@ -35,7 +35,10 @@ export interface TraceResult {
 const CLI = join(import.meta.dirname, "..", "..", "..", "src", "cli.ts");
 
 /** Starts `trace ARGS --format json` as its user would, and reads its records. Disposing ends it whatever happened. */
-export function startTrace(args: readonly string[], options: { cwd?: string; env?: NodeJS.ProcessEnv } = {}): TraceRun {
+export function startTrace(
+  args: readonly string[],
+  options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
+): TraceRun {
   const child = spawn(process.execPath, [CLI, ...args, "--format", "json"], {
     cwd: options.cwd,
     env: { ...process.env, ...options.env },
@@ -90,7 +93,10 @@ export function startTrace(args: readonly string[], options: { cwd?: string; env
 }
 
 /** `trace drops` without a profile, for as long as `traffic` takes. */
-export async function traceDuring(args: readonly string[], traffic: () => Promise<unknown>): Promise<TraceResult> {
+export async function traceDuring(
+  args: readonly string[],
+  traffic: () => Promise<unknown>,
+): Promise<TraceResult> {
   await using run = startTrace([...args, "--no-profile"]);
   await run.ready();
   await traffic();

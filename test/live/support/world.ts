@@ -43,20 +43,44 @@ export async function createWorld(options: { mtu?: number } = {}): Promise<World
     address: `10.83.${subnet}.${last}`,
     address6: `fd83:${subnet.toString(16)}::${last}`,
     run: (command, ...args) => sh("ip", "netns", "exec", netns, command, ...args),
-    inode: async () => Number(/\d+/.exec(await sh("ip", "netns", "exec", netns, "readlink", "/proc/self/ns/net"))?.[0]),
+    inode: async () =>
+      Number(/\d+/.exec(await sh("ip", "netns", "exec", netns, "readlink", "/proc/self/ns/net"))?.[0]),
   });
   const client = host(names.client, `c${id}`, 1);
   const server = host(names.server, `s${id}`, 2);
   try {
     await sh("ip", "netns", "add", client.netns);
     await sh("ip", "netns", "add", server.netns);
-    await sh("ip", "link", "add", client.dev, "netns", client.netns, "type", "veth", "peer", "name", server.dev, "netns", server.netns);
+    await sh(
+      "ip",
+      "link",
+      "add",
+      client.dev,
+      "netns",
+      client.netns,
+      "type",
+      "veth",
+      "peer",
+      "name",
+      server.dev,
+      "netns",
+      server.netns,
+    );
     for (const end of [client, server]) {
       await sh("ip", "-n", end.netns, "link", "set", "lo", "up");
       await sh("ip", "-n", end.netns, "addr", "add", `${end.address}/24`, "dev", end.dev);
       // nodad: no second of duplicate address detection before the address can be used.
       await sh("ip", "-n", end.netns, "addr", "add", `${end.address6}/64`, "dev", end.dev, "nodad");
-      await sh("ip", "-n", end.netns, "link", "set", end.dev, ...(options.mtu === undefined ? [] : ["mtu", String(options.mtu)]), "up");
+      await sh(
+        "ip",
+        "-n",
+        end.netns,
+        "link",
+        "set",
+        end.dev,
+        ...(options.mtu === undefined ? [] : ["mtu", String(options.mtu)]),
+        "up",
+      );
     }
   } catch (error) {
     cleanup();
