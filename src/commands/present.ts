@@ -23,6 +23,8 @@ export interface Presenter {
   print(this: void, line: string): void;
   live(this: void, view: LiveView, elapsed: number): void;
   ready(): void;
+  /** Gives the terminal back, whatever happened. */
+  close(this: void): void;
   /** After the end: profile, findings, summary, report. Throws TraceError for what went wrong, after everything is out. */
   conclude(session: Session): Promise<void>;
 }
@@ -42,7 +44,10 @@ export function createPresenter(
   const isQuiet = values.quiet === true;
   const writer = createRecordWriter(io.stdout);
   const screen: LiveScreen | null =
-    !isJson && !isReplay && !isQuiet && io.stdout.isTTY ? createLiveScreen(io.stdout, io.color) : null;
+    !isJson && !isReplay && !isQuiet && io.stdout.isTTY
+      ? createLiveScreen(io.stdout, io.color, info.options["events"] === true)
+      : null;
+  screen?.wait(`trace ${info.command} · ${info.host} · attaching the probes …`);
   const style = createStyle(io.width, io.color);
   const duration = typeof info.options["duration"] === "number" ? info.options["duration"] : null;
   let lost = 0;
@@ -63,8 +68,18 @@ export function createPresenter(
   };
   io.stdout.on("error", onStreamError);
 
+  // What is said while the page stands would be drawn over: it waits.
+  let isPageOpen = screen !== null;
+  const waiting: string[] = [];
   const say = (line: string) => {
-    if (!isQuiet) io.stderr.write(`${escapeText(line)}\n`);
+    if (isQuiet) return;
+    if (isPageOpen) waiting.push(line);
+    else io.stderr.write(`${escapeText(line)}\n`);
+  };
+  const closePage = () => {
+    screen?.close();
+    isPageOpen = false;
+    for (const line of waiting.splice(0)) say(line);
   };
 
   function profilePath(): string | null {
@@ -79,7 +94,6 @@ export function createPresenter(
     notice(notice) {
       if (notice.code === "lost-events") lost += notice.count;
       if (notice.level === "info" && values.verbose !== true) return;
-      screen?.clear();
       say(
         `trace: ${notice.level === "info" ? "" : `${notice.level}: `}${notice.message}${notice.count > 1 ? ` (${formatCount(notice.count)} times)` : ""}`,
       );
@@ -107,6 +121,7 @@ export function createPresenter(
       const until = duration === null ? "until Ctrl-C" : `for ${formatSeconds(duration)}`;
       say(`trace ${info.command}: all probes are attached, tracing ${until}`);
     },
+    close: closePage,
     async conclude(session) {
       const wanted = profilePath();
       const end = session.finish(wanted);
@@ -125,7 +140,7 @@ export function createPresenter(
         }
       }
       session.close({ ...end, error: failure }, profile);
-      screen?.clear();
+      closePage();
       if (values.verbose === true) for (const line of end.stderr) say(`bpftrace: ${line}`);
       if (!isJson && !isGone)
         io.stdout.write(renderReport([...end.result.report, ...profileBlock(profile)], style));

@@ -115,6 +115,7 @@ async function followSession(
     await presenter.conclude(session);
     await recorder?.close();
   } finally {
+    presenter.close();
     recorder?.abort();
   }
 }

@@ -42,29 +42,54 @@ export function renderLive(view: LiveView, status: LiveStatus, rows: number, sty
 
 export interface LiveScreen {
   draw(view: LiveView, status: LiveStatus): void;
+  /** One line until the first page. */
+  wait(line: string): void;
   /** A line that stays, above the page. */
   print(line: string): void;
   /** Removes the page: the report takes its place. */
-  clear(): void;
+  close(): void;
 }
 
-/** A page on a terminal that is redrawn in place (log-update: only what changed is written) and follows a resize. */
-export function createLiveScreen(stream: NodeJS.WriteStream, color: boolean): LiveScreen {
+const ENTER_PAGE = "\u001b[?1049h\u001b[H";
+const LEAVE_PAGE = "\u001b[?1049l";
+const CLEAR_PAGE = "\u001b[2J\u001b[H";
+
+/**
+ * A page on a terminal that is redrawn in place (log-update writes only what changed). It stands on the terminal's alternate
+ * screen, as in top(1): a resize can be drawn anew without remains, and the report finds the screen as it was. With `lines`, when
+ * lines are to stay (events), it stands below them on the normal screen.
+ */
+export function createLiveScreen(stream: NodeJS.WriteStream, color: boolean, lines: boolean): LiveScreen {
   const update = createLogUpdate(stream);
   let last: (() => void) | null = null;
-  const onResize = () => last?.();
+  let isOpen = true;
+  const onResize = () => {
+    if (!lines) stream.write(CLEAR_PAGE);
+    update.clear();
+    last?.();
+  };
+  const close = () => {
+    if (!isOpen) return;
+    isOpen = false;
+    stream.off("resize", onResize);
+    process.off("exit", close);
+    update.clear();
+    update.done();
+    if (!lines) stream.write(LEAVE_PAGE);
+  };
   stream.on("resize", onResize);
+  // Whatever ends the process, the terminal is given back as it was.
+  process.on("exit", close);
+  if (!lines) stream.write(ENTER_PAGE);
   return {
     draw(view, status) {
+      if (!isOpen) return;
       last = () =>
         update(renderLive(view, status, stream.rows ?? 24, createStyle(stream.columns ?? 80, color)));
       last();
     },
+    wait: (line) => update(truncate(escapeText(line), stream.columns ?? 80)),
     print: (line) => update.persist(line),
-    clear() {
-      stream.off("resize", onResize);
-      update.clear();
-      update.done();
-    },
+    close,
   };
 }
