@@ -19,12 +19,12 @@ function indexCallSites(
 }
 
 /** The catalogue entry of a reason name, or null for a reason newer than the catalogue. */
-export function findReason(name: string): ReasonEntry | null {
+function findReason(name: string): ReasonEntry | null {
   return (Object.hasOwn(REASONS, name) ? REASONS[name] : undefined) ?? null;
 }
 
 /** The entry of a call site, without the suffixes a compiler adds (`.part.0`, `.constprop.0`, `.isra.0`, `.cold`). */
-export function findCallSite(symbol: string): CallSiteEntry | null {
+function findCallSite(symbol: string): CallSiteEntry | null {
   const name = symbol.replace(/\.(?:part|constprop|isra|cold|llvm)\b.*$/, "");
   return CALL_SITES.get(name) ?? null;
 }

@@ -1,14 +1,7 @@
+import { netnsPrefix } from "../../src/diagnose/commands.ts";
 import { quoteShell } from "../../src/text/escape.ts";
 import type { NetnsPlace } from "./names.ts";
 import type { FlowRow } from "./rows.ts";
-
-/** `ip netns exec NAME ` for a named namespace, `nsenter --net=PATH ` for any other, nothing for the host's. */
-export function netnsPrefix(place: NetnsPlace | null): string {
-  if (place === null || place.kind === "host") return "";
-  if (place.kind === "named" && place.name !== null) return `ip netns exec ${quoteShell(place.name)} `;
-  const path = place.path ?? (place.pid === null ? null : `/proc/${place.pid}/ns/net`);
-  return path === null ? "" : `nsenter --net=${quoteShell(path)} `;
-}
 
 /** A catalogue command with its placeholders filled from a row; what is unknown stays as a word to replace. */
 export function fillCommand(command: string, row: FlowRow, place: NetnsPlace | null): string {

@@ -62,12 +62,17 @@ function readOwner(value: Json): Owner | null {
 
 export interface FactsInput {
   readonly seconds: number;
+  /** As given on the command line. */
+  readonly options: RunContext["options"];
   readonly flows: Iterable<FlowCount>;
   readonly names: Names;
   readonly reasons: ReasonNames;
   readonly book: StackBook;
   readonly evidence: EvidenceBook;
 }
+
+/** Options that leave packets out. Not `netns`: the evidence is that namespace's then, too. */
+const FILTERS = ["reason", "dev", "host", "port", "proto", "pid", "comm", "cgroup"] as const;
 
 /** The facts that rules read: flows with the functions of their stacks, and what changed on the host. */
 export function buildFacts(input: FactsInput): Facts {
@@ -101,6 +106,7 @@ export function buildFacts(input: FactsInput): Facts {
   return {
     seconds: input.seconds,
     drops: drops.sort((a, b) => b.count - a.count),
+    isFiltered: FILTERS.some((name) => input.options[name] !== undefined),
     networks: evidence.networks(),
     places,
     owners: evidence.owners(),

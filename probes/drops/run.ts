@@ -140,7 +140,15 @@ export function runDrops(context: RunContext): ProbeRun {
         networks.length === 0
           ? []
           : diagnose(
-              buildFacts({ seconds: end.seconds, flows: counters.flows, names, reasons, book, evidence }),
+              buildFacts({
+                seconds: end.seconds,
+                options: context.options,
+                flows: counters.flows,
+                names,
+                reasons,
+                book,
+                evidence,
+              }),
             );
       const summary: JsonObject = {
         drops: { total: drops, benign, bytes: sumBytes(rows), byReason },

@@ -78,7 +78,7 @@ export function addProfileOptions(command: Command): Command {
 }
 
 /** The filters a probe names, and its own options. */
-export function addFilterOptions(command: Command, definition: ProbeDefinition): Command {
+function addFilterOptions(command: Command, definition: ProbeDefinition): Command {
   for (const name of definition.filters) {
     const { flags, description, parse } = FILTERS[name];
     command.option(flags, description, parse);

@@ -9,7 +9,7 @@ export type AttachChoice =
   | { readonly ok: false; readonly why: string; readonly hint: string };
 
 /** Why this host cannot run any bpftrace program, or null. */
-export function findHostProblem(host: HostFacts): { why: string; hint: string } | null {
+function findHostProblem(host: HostFacts): { why: string; hint: string } | null {
   const privileges = checkPrivileges(host);
   if (!privileges.ok) {
     return { why: `bpftrace may not trace here: ${privileges.why}`, hint: "sudo trace …" };

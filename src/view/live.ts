@@ -19,7 +19,7 @@ export interface LiveStatus {
 }
 
 /** The page of one moment, cut to the terminal. */
-export function renderLive(view: LiveView, status: LiveStatus, rows: number, style: Style): string {
+function renderLive(view: LiveView, status: LiveStatus, rows: number, style: Style): string {
   const time =
     status.duration === null
       ? `${formatSeconds(status.elapsed)} · Ctrl-C ends it with a report`
