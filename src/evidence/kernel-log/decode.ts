@@ -26,8 +26,13 @@ const INDENT = 8;
 const KMSG_TAG = /^ [A-Z]+=/;
 const KMSG = /^\d{1,6},\d+,\d+,/;
 const BLOB = /^\[\d+(?:\.\d+)?[BKMG] blob data\]$/;
+const BRACKET = 0x5b;
+const BRACE = 0x7b;
+const SPACE = 0x20;
+const QUOTE = 0x3e;
+const RECORD_SEPARATOR = 0x1e;
 /** A log quoted in a mail, or pasted with an indent before its timestamps. */
-const PASTED = /^(?:> ?)+| +(?=\[ *\d+\.\d{6}\] )/;
+const PASTED = /^(?:(?:> ?)+| +(?=\[ *\d+\.\d{6}\] |kernel: |[A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d ))/;
 const NOTE = /^-- .* --$|^(?:Panic|Oops)#\d+ Part\d+$/;
 
 /**
@@ -86,46 +91,61 @@ export function createLineDecoder(context: TimeContext, counts: KernelLogCounts)
     accept({ time: null, host: null, text: line }, out);
   };
 
+  const readText = (line: string, out: KernelLine[]): void => {
+    const found = parsePrefix(line, stamps, state);
+    if (found === null) plain(line, out);
+    else acceptPrefixed(found, out);
+  };
+  /** A line of a format that is under way; false where it ended without a word. */
+  const readOpen = (line: string, out: KernelLine[]): boolean => {
+    if (exported !== null) {
+      const record = exported.push(line);
+      if (record !== undefined) accept(record, out);
+      return true;
+    }
+    if (blocks !== null) {
+      const records = blocks.push(line);
+      for (const record of records ?? []) accept(record, out);
+      if (records === null || !blocks.open) blocks = null;
+      if (records === null) counts.malformed += 1;
+      return records !== null;
+    }
+    const result = verbose?.push(line);
+    if (result === null) return false;
+    if (result !== undefined) accept(result.entry, out);
+    return true;
+  };
+  const readAny = (raw: string, out: KernelLine[]): void => {
+    if (raw.startsWith("__CURSOR=")) exported ??= createExportReader();
+    else if (raw === "{") blocks ??= createJsonBlocks();
+    else if (raw.includes(" [s=") && isVerboseHead(raw)) verbose ??= createVerboseReader();
+    if ((exported !== null || blocks !== null || verbose !== null) && readOpen(raw, out)) return;
+    let line = raw.includes("\0") ? raw.replaceAll("\0", "") : raw;
+    const first = line.charCodeAt(0);
+    if (first === BRACE || first === RECORD_SEPARATOR || line.startsWith("data: {")) {
+      return accept(parseJournalJson(line), out);
+    }
+    if (KMSG.test(line)) {
+      const record = parseKmsgRecord(line);
+      return accept(record === null ? null : record.facility === 0 ? record : FOREIGN, out);
+    }
+    if (first === SPACE || first === QUOTE) {
+      if (held !== null && "sequence" in held && KMSG_TAG.test(line)) return;
+      line = line.replace(PASTED, "");
+    }
+    if (line.includes("\u001b") && COLOURED.test(line)) line = line.replace(COLOUR, "");
+    readText(line, out);
+  };
+
   return {
     push(raw, out, cut = false) {
-      let line = raw;
-      if (line.endsWith("\r")) line = line.replace(/\r+$/, "");
-      if (exported !== null || line.startsWith("__CURSOR=")) {
-        exported ??= createExportReader();
-        const record = exported.push(line);
-        if (record !== undefined) accept(record, out);
-        return;
-      }
-      if (line.includes("\0")) line = line.replaceAll("\0", "");
-      const first = line.charCodeAt(0);
-      if (blocks !== null || line === "{") {
-        blocks ??= createJsonBlocks();
-        const records = blocks.push(line);
-        for (const record of records ?? []) accept(record, out);
-        if (records === null || !blocks.open) blocks = null;
-        if (records !== null) return;
-        counts.malformed += 1;
-      }
-      if (verbose !== null || isVerboseHead(line)) {
-        verbose ??= createVerboseReader();
-        const result = verbose.push(line);
-        if (result !== null) {
-          if (result !== undefined) accept(result.entry, out);
-          return;
-        }
-      }
-      if (first === 0x7b || first === 0x1e || line.startsWith("data: {"))
-        return accept(parseJournalJson(line), out);
-      if (KMSG.test(line)) {
-        const record = parseKmsgRecord(line);
-        return accept(record === null ? null : record.facility === 0 ? record : FOREIGN, out);
-      }
-      if (KMSG_TAG.test(line) && held !== null && "sequence" in held) return;
-      if (first === 0x3e || first === 0x20) line = line.replace(PASTED, "");
-      if (COLOURED.test(line)) line = line.replace(COLOUR, "");
-      const found = parsePrefix(line, stamps, state);
-      if (found === null) plain(line, out);
-      else acceptPrefixed(found, out);
+      const line = raw.endsWith("\r") ? raw.replace(/\r+$/, "") : raw;
+      // A format that spans lines goes on as it began.
+      if (exported === null && verbose === null && blocks === null) {
+        // Most lines of most logs: a timestamp in brackets, or a syslog line.
+        if (line.charCodeAt(0) === BRACKET && !line.includes("\0")) readText(line, out);
+        else readAny(line, out);
+      } else if (!readOpen(line, out)) readAny(line, out);
       if (cut && held !== null) held.truncated = true;
     },
     end(out) {

@@ -34,8 +34,10 @@ const ISO = /^(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:([.,])(\d+))?(Z|[+-]\d\d:?\d
 const UNIX = /^(\d{9,11})\.(\d{1,9}) /;
 const RFC5424 =
   /^1 (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d) (\S+) (\S+) \S+ \S+ (?:-|(?:\[[^\]]*\])+) ?/;
-const TAG = /^(?:(\S+) )?(?:kern\.\w+ )?kernel(?:\[\d+\])?: ?/;
+const TAG = /^(?:(?!kern\.)(\S+) )?(?:kern\.\w+ )?kernel(?:\[\d+\])?: ?/;
 const OTHER_TAG = /^[^\s:]+ [\w./@()-]+(?:\[\d+\])?: /;
+
+const BRACKET = 0x5b;
 
 const LEVELS = ["emerg", "alert", "crit", "err", "warn", "notice", "info", "debug"];
 const FACILITIES = /^(?:kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|res\d|local\d)$/;
@@ -58,6 +60,7 @@ function finish(draft: Draft, text: string, width: number): Prefixed {
 
 /** Seconds since boot at the start of `text`, beside whatever the container says. */
 function takeMonotonic(text: string, draft: Draft): string {
+  if (text.charCodeAt(0) !== BRACKET) return text;
   const match = MONOTONIC.exec(text);
   if (match === null) return text;
   draft.monotonic = Number(match[1]);
@@ -89,16 +92,16 @@ function parseBracket(
   state: PrefixState,
   draft: Draft,
 ): Prefixed | null | typeof FOREIGN {
-  const monotonic = MONOTONIC.exec(line);
-  if (monotonic !== null) {
-    const text = takeMonotonic(line, draft);
-    const host = MONOTONIC_HOST.exec(text);
+  const text = takeMonotonic(line, draft);
+  if (draft.monotonic !== null) {
+    const width = line.length - text.length;
+    const host = text.includes(" kernel: ") ? MONOTONIC_HOST.exec(text) : null;
     if (host !== null) {
       state.monotonicHost = draft.host = host[1] ?? null;
-      return finish(draft, text.slice(host[0].length), monotonic[0].length + host[0].length);
+      return finish(draft, text.slice(host[0].length), width + host[0].length);
     }
     if (state.monotonicHost !== null && text.startsWith(`${state.monotonicHost} `)) return FOREIGN;
-    return finish(draft, text, monotonic[0].length);
+    return finish(draft, text, width);
   }
   const relative = RELATIVE.exec(line);
   if (relative !== null) {

@@ -63,6 +63,8 @@ describe("one line of a log", () => {
     ["6,411,12345678,-;", boot(12.345678), null],
     ["> > [   12.345678] ", boot(12.345678), null],
     ["    [   12.345678] ", boot(12.345678), null],
+    ["   Jun  4 18:49:43 web kernel: ", wall("2026-06-04T18:49:43.000000Z", false), "web"],
+    ["   kernel: [   12.345678] ", boot(12.345678), null],
     ["kernel: ", null, null],
     ["", null, null],
   ])("%j", (prefix, time, host) => {
