@@ -42,9 +42,37 @@ export function describeDrop(
   return site ?? (reason === null ? null : findReason(reason));
 }
 
+/**
+ * Segments for a connection in TIME-WAIT are freed in tcp_v4_rcv without a reason (net/ipv4/tcp_ipv4.c). Of the losses there the
+ * last got its reason in Linux 6.15, TCP_LISTEN_OVERFLOW: on kernels that have it, nothing but those is left.
+ */
+function isTimeWait(reason: string | null, location: string | null, kernel: KernelReasons): boolean {
+  return (
+    reason === "NOT_SPECIFIED" &&
+    (location === "tcp_v4_rcv" || location === "tcp_v6_rcv") &&
+    kernel.has("TCP_LISTEN_OVERFLOW")
+  );
+}
+
+/** Reasons that the running kernel has. */
+export interface KernelReasons {
+  has(reason: string): boolean;
+}
+
 /** Whether a drop is normal life of a network stack (a socket that closes, a duplicate), not loss. */
-export function isBenign(reason: string | null, location: string | null): boolean {
-  return describeDrop(reason, location)?.class === "benign";
+export function isBenign(reason: string | null, location: string | null, kernel: KernelReasons): boolean {
+  return describeDrop(reason, location)?.class === "benign" || isTimeWait(reason, location, kernel);
+}
+
+/** Why a benign drop is normal, one sentence; null where the catalogue does not say. */
+export function explainBenign(
+  reason: string | null,
+  location: string | null,
+  kernel: KernelReasons,
+): string | null {
+  if (isTimeWait(reason, location, kernel))
+    return "The last segments of connections that are closed already (TIME-WAIT).";
+  return describeDrop(reason, location)?.benignBecause ?? null;
 }
 
 const CLASS_WORDS = { loss: "real loss", depends: "may be harmless", benign: "normal" } as const;

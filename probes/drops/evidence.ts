@@ -106,6 +106,7 @@ export function buildFacts(input: FactsInput): Facts {
   return {
     seconds: input.seconds,
     drops: drops.sort((a, b) => b.count - a.count),
+    hasReason: (reason) => reasons.has(reason),
     isFiltered: FILTERS.some((name) => input.options[name] !== undefined),
     networks: evidence.networks(),
     places,

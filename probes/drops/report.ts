@@ -3,11 +3,11 @@ import type { NetDelta } from "../../src/evidence/net/types.ts";
 import type { EndInfo, SessionInfo } from "../../src/probe/define.ts";
 import type { Block } from "../../src/probe/report.ts";
 import { formatCount, formatRate, formatSeconds, plural } from "../../src/text/format.ts";
-import { describeDrop } from "./catalogue.ts";
+import { describeDrop, explainBenign } from "./catalogue.ts";
 import { fillCommand } from "./commands.ts";
 import { hostTables } from "./host-tables.ts";
 import type { Names } from "./names.ts";
-import { causeOf, formatFlow, groupCauses, type CauseRow, type FlowRow } from "./rows.ts";
+import { causeOf, formatFlow, groupCauses, type CauseRow, type FlowRow, type ReasonNames } from "./rows.ts";
 
 export interface ReportInput {
   readonly session: SessionInfo;
@@ -19,6 +19,7 @@ export interface ReportInput {
   readonly spark: readonly number[];
   readonly showAll: boolean;
   readonly names: Names;
+  readonly reasons: ReasonNames;
   readonly byReason: Readonly<Record<string, number>>;
   readonly findings: readonly Finding[];
   readonly networks: readonly NetDelta[];
@@ -36,7 +37,8 @@ export function buildReport(input: ReportInput): Block[] {
     headline(input),
     { kind: "findings", findings: input.findings },
     causeTable(groupCauses(shown), end.seconds, MAX_TABLE_ROWS),
-    ...explainReasons(shown, input.names),
+    // A finding says more than the catalogue.
+    ...(input.findings.length > 0 ? [] : explainReasons(shown, input.names)),
     ...benignLine(input),
     ...hostTables(input.networks),
     lossLine(input),
@@ -156,34 +158,29 @@ function explainReasons(rows: readonly FlowRow[], names: Names): Block[] {
   });
 }
 
-function benignLine({ rows, benign, showAll }: ReportInput): Block[] {
+function benignLine({ rows, benign, showAll, reasons }: ReportInput): Block[] {
   if (benign === 0) return [];
+  const hidden = rows.filter((row) => row.benign);
   const groups = [
-    ...Map.groupBy(
-      rows.filter((row) => row.benign),
-      causeOf,
+    ...Map.groupBy(hidden, (row) =>
+      row.reason === "NOT_SPECIFIED" ? `NOT_SPECIFIED at ${row.location ?? "?"}` : causeOf(row),
     ),
-  ].map(([cause, group]) => {
-    const top = group[0];
-    const entry = top === undefined ? null : describeDrop(top.reason, top.location);
-    const because = entry !== null && "benignBecause" in entry ? entry.benignBecause : undefined;
-    return {
-      cause,
-      count: group.reduce((sum, row) => sum + row.count, 0),
-      because: because ?? entry?.meaning ?? null,
-    };
-  });
-  groups.sort((a, b) => b.count - a.count);
-  const named = groups
-    .slice(0, 4)
-    .map(({ cause, count }) => `${cause} ${formatCount(count)}`)
-    .join(", ");
-  const because = groups[0]?.because;
-  const reason = because === null || because === undefined ? "" : ` ${groups[0]?.cause}: ${because}`;
+  ]
+    .flatMap(([cause, [top, ...rest]]) => {
+      if (top === undefined) return [];
+      const count = [top, ...rest].reduce((sum, row) => sum + row.count, 0);
+      return [{ cause, count, because: explainBenign(top.reason, top.location, reasons) }];
+    })
+    .toSorted((a, b) => b.count - a.count);
+  const named = groups.slice(0, 4).map(({ cause, count }) => `${cause} ${formatCount(count)}`);
+  const because = groups
+    .slice(0, 2)
+    .flatMap(({ cause, because: why }) => (why === null ? [] : [`${cause}: ${why}`]));
+  const head = `${formatCount(benign)} benign${showAll ? "" : ", hidden"}: ${named.join(", ")}${groups.length > named.length ? ", …" : ""}.`;
   return [
     {
       kind: "text",
-      text: `${formatCount(benign)} benign${showAll ? "" : " (hidden)"}: ${named}${groups.length > 4 ? ", …" : ""}.${reason}${showAll ? "" : " --all shows them."}`,
+      text: [head, ...because, ...(showAll ? [] : ["--all shows them."])].join("\n"),
       tone: "dim",
     },
   ];

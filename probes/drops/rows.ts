@@ -25,13 +25,19 @@ export interface FlowRow {
 export interface ReasonNames {
   /** Null on kernels that give no reasons. */
   name(reason: number): string | null;
+  /** Whether this kernel has that reason. */
+  has(reason: string): boolean;
 }
 
 /** Reason names of the kernel the session ran on, from the tables of the session. */
 export function createReasonNames(tables: JsonObject): ReasonNames {
   const names = (tables["reasons"] ?? {}) as Readonly<Record<string, string>>;
   const hasReasons = tables["reasonField"] !== false;
-  return { name: (reason) => (hasReasons ? (names[String(reason)] ?? `REASON_${reason}`) : null) };
+  const known = new Set(hasReasons ? Object.values(names) : []);
+  return {
+    name: (reason) => (hasReasons ? (names[String(reason)] ?? `REASON_${reason}`) : null),
+    has: (reason) => known.has(reason),
+  };
 }
 
 /** What a drop is called where one word is needed: its reason, else its call site. */
@@ -58,7 +64,7 @@ export function nameFlow(key: FlowKey, names: Names, reasons: ReasonNames): Omit
     icmp: key.icmp,
     dev: key.ifindex === 0 ? null : names.device(key.netns, key.ifindex),
     netns: place === null ? null : { inode: place.inode, name: place.name },
-    benign: isBenign(reason, location),
+    benign: isBenign(reason, location, reasons),
   };
 }
 

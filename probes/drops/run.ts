@@ -32,6 +32,7 @@ export function runDrops(context: RunContext): ProbeRun {
   const evidence = createEvidenceBook(context);
   const showAll = context.options.all === true;
   const spark: number[] = [];
+  let lastSeconds = 0.05;
   let reportedTotal = 0;
   let reportedMalformed = 0;
   let clockOffset: number | null = null;
@@ -100,7 +101,9 @@ export function runDrops(context: RunContext): ProbeRun {
       reportedTotal = now;
       const rows = listRows(counters.flows, names, reasons, true);
       counters.settle();
-      if (seconds > 0) {
+      // The last interval is a rest: what the kernel printed late would look like a burst.
+      if (seconds >= lastSeconds / 2) {
+        lastSeconds = seconds;
         spark.push(drops / seconds);
         if (spark.length > MAX_SPARK) spark.shift();
       }
@@ -167,6 +170,7 @@ export function runDrops(context: RunContext): ProbeRun {
         spark,
         showAll,
         names,
+        reasons,
         byReason,
         findings,
         networks,

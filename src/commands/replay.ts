@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import type { Command } from "commander";
 import { EXIT, TraceError } from "../error.ts";
 import type { JsonObject, Options, ProbeDefinition, SessionInfo } from "../probe/define.ts";
@@ -9,8 +11,14 @@ import type { CommandIo } from "./io.ts";
 import { createPresenter } from "./present.ts";
 import { addOutputOptions, addProfileOptions, type TraceOptions } from "./trace-options.ts";
 
-/** A recording that ships with the project: what `trace replay` shows without a file. */
-const SAMPLE = new URL("../../fixtures/recordings/drops-firewall.trace.gz", import.meta.url).pathname;
+/** The recording that ships with a probe: what `trace replay` shows without a file. */
+async function findSample(): Promise<string> {
+  for (const folder of await listProbes()) {
+    const path = join(folder.path, "fixtures", "sample.trace.gz");
+    if (existsSync(path)) return path;
+  }
+  throw new TraceError(EXIT.usage, "there is no recording to show", { hint: "trace replay FILE" });
+}
 
 /** Adds `trace replay`. */
 export function addReplayCommand(program: Command, io: CommandIo): void {
@@ -25,7 +33,7 @@ export function addReplayCommand(program: Command, io: CommandIo): void {
     .option("--all", "show also what is classified as benign")
     .action(async (file: string | undefined, values: TraceOptions & JsonObject) => {
       await replayRecording(
-        file ?? SAMPLE,
+        file ?? (await findSample()),
         { ...values, ...(file === undefined && values.profile === undefined ? { profile: false } : {}) },
         io,
         null,

@@ -42,11 +42,27 @@ export interface Owner {
   readonly comm: string;
 }
 
-/** Everything a rule may read. Plain values; a replay has exactly the same. */
+/** What the catalogue of drop reasons and call sites knows of a drop. */
+export interface DropDescription {
+  /** What happened, in one or two sentences. */
+  readonly meaning: string;
+  readonly class: "loss" | "depends" | "benign";
+  /** Reasons this drop can have: its own, or, where the kernel gave none, what newer kernels say at that call site. */
+  readonly reasons: readonly string[];
+  /** Commands to paste, complete for this drop; lines that start with `# ` are advice. */
+  readonly check: readonly string[];
+  readonly fix: readonly string[];
+}
+
+/** Everything a rule may read. Plain values, and one look-up in a catalogue; a replay has exactly the same. */
 export interface Facts {
   /** Length of the window. */
   readonly seconds: number;
   readonly drops: readonly DropFact[];
+  /** Whether the running kernel has that drop reason: where it has, a drop without one is something else. */
+  readonly hasReason: (reason: string) => boolean;
+  /** Only some packets were asked for (`--reason`, `--port` …): counters move for others too, that is no silent drop. */
+  readonly isFiltered: boolean;
   /** What changed per namespace; a namespace that could not be entered is not here. */
   readonly networks: readonly NetDelta[];
   readonly places: ReadonlyMap<number, Place>;
@@ -54,6 +70,8 @@ export interface Facts {
   readonly owners: ReadonlyMap<number, Owner>;
   /** Lines of the kernel log from the window that speak of the network ("nf_conntrack: table full"). */
   readonly kernelLog: readonly string[];
+  /** Looks a drop up in the catalogue; null for a reason and call site it does not know. */
+  readonly describe: (drop: DropFact) => DropDescription | null;
 }
 
 export function findNetwork(facts: Facts, netns: number | null): NetDelta | null {

@@ -57,7 +57,7 @@ function usage(option: string, text: string, why: string, hint: string | null): 
 }
 
 /** A whole number within bounds, for options. Throws TraceError (usage). */
-function parseInteger(text: string, option: string, low: number, high: number): number {
+export function parseInteger(text: string, option: string, low: number, high: number): number {
   const value = /^\d{1,10}$/.test(text) ? Number(text) : NaN;
   if (!(value >= low && value <= high))
     throw usage(option, text, `a whole number from ${low} to ${high} is expected`, null);

@@ -15,7 +15,7 @@ export async function readBytes(input: string | Uint8Array, blockBytes?: number)
   return { store, report };
 }
 
-export function createSource(bytes: Buffer): ByteSource {
+function createSource(bytes: Buffer): ByteSource {
   let position = 0;
   return {
     truncated: false,

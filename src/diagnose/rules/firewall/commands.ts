@@ -1,0 +1,108 @@
+import { splitQuoted } from "../../../evidence/net/parse/iptables-words.ts";
+import type { ChainDelta, FirewallPlace, RuleDelta, SetElementDelta } from "../../../evidence/net/types.ts";
+import { quoteShell } from "../../../text/escape.ts";
+import { inNetns } from "../../commands.ts";
+import type { DropFact, Place } from "../../facts.ts";
+import { same } from "./words.ts";
+
+/** The tool as it has to be called: `iptables` is the nft one wherever both are installed by a current distribution. */
+export function toolName({ tool, backend }: FirewallPlace): string {
+  return tool === "nft" || backend === "nft" ? tool : `${tool}-legacy`;
+}
+
+/** Shows a chain with its counters and what a rule is deleted by. */
+export function listChain(netns: Place | null, place: FirewallPlace): string {
+  const { family, table, chain } = place;
+  if (place.tool === "nft") return inNetns(netns, `nft -a list chain ${words(family, table, chain)}`);
+  return inNetns(netns, `${toolName(place)} -t ${words(table)} -L ${words(chain)} -v -n --line-numbers`);
+}
+
+/**
+ * Deletes a rule. By its number, as its tool lists it; where other rules of the same chain (`others`) are to be deleted as
+ * well, numbers shift with the first: then by its text, if no second rule has it, else by its handle.
+ */
+export function deleteRule(
+  netns: Place | null,
+  rule: RuleDelta,
+  others: readonly RuleDelta[],
+  all: readonly RuleDelta[],
+): string[] {
+  if (rule.presence === "removed") return [];
+  if (rule.tool === "nft") return rule.handle === null ? [] : [inNetns(netns, deleteByHandle(rule))];
+  const tool = `${toolName(rule)} -t ${words(rule.table)}`;
+  const byNumber = `${tool} -D ${words(rule.chain)} ${rule.number ?? 1}`;
+  if (!others.some((other) => other !== rule && isSameChain(other, rule))) return [inNetns(netns, byNumber)];
+  const isUnique = !all.some(
+    (other) => other !== rule && isSameChain(other, rule) && other.text === rule.text,
+  );
+  if (isUnique)
+    return [inNetns(netns, `${tool} -D ${splitQuoted(rule.text).slice(1).map(quoteShell).join(" ")}`)];
+  return [inNetns(netns, rule.handle === null ? byNumber : deleteByHandle(rule))];
+}
+
+function deleteByHandle({ family, table, chain, handle }: RuleDelta): string {
+  return `nft delete rule ${words(family, table, chain)} handle ${handle}`;
+}
+
+function isSameChain(a: FirewallPlace, b: FirewallPlace): boolean {
+  return (
+    a.tool === b.tool &&
+    a.backend === b.backend &&
+    a.family === b.family &&
+    a.table === b.table &&
+    a.chain === b.chain
+  );
+}
+
+/** The same rule with more words at its end, in its place: `iptables -R CHAIN NUMBER …`. Null for nft. */
+export function replaceRule(
+  netns: Place | null,
+  rule: RuleDelta,
+  change: (words: string[]) => string[],
+): string | null {
+  if (rule.tool === "nft" || rule.number === null || rule.presence === "removed") return null;
+  const spec = change(splitQuoted(rule.text).slice(2)).map(quoteShell).join(" ");
+  return inNetns(
+    netns,
+    `${toolName(rule)} -t ${words(rule.table)} -R ${words(rule.chain)} ${rule.number} ${spec}`,
+  );
+}
+
+/** Makes a chain let through what no rule decides on. */
+export function acceptPolicy(netns: Place | null, chain: ChainDelta): string {
+  const { family, table } = chain;
+  if (chain.tool === "nft")
+    return inNetns(netns, `nft chain ${words(family, table, chain.chain)} '{ policy accept; }'`);
+  return inNetns(netns, `${toolName(chain)} -t ${words(table)} -P ${words(chain.chain)} ACCEPT`);
+}
+
+/** A rule at the chain's end that lets such packets through before the policy; empty where they have no port in common. */
+export function acceptThese(netns: Place | null, chain: ChainDelta, drops: readonly DropFact[]): string[] {
+  const { family, table } = chain;
+  const proto = same(drops, (drop) => drop.proto);
+  const port = same(drops, (drop) => drop.destinationPort);
+  if ((proto !== "tcp" && proto !== "udp") || port === null) return [];
+  if (chain.tool === "nft") {
+    return [
+      inNetns(netns, `nft add rule ${words(family, table, chain.chain)} ${proto} dport ${port} accept`),
+    ];
+  }
+  return [
+    inNetns(
+      netns,
+      `${toolName(chain)} -t ${words(table)} -A ${words(chain.chain)} -p ${proto} --dport ${port} -j ACCEPT`,
+    ),
+  ];
+}
+
+/** Takes elements out of a verdict map; null where a key is not to be pasted (names that a program chose). */
+export function deleteElements(netns: Place | null, elements: readonly SetElementDelta[]): string[] | null {
+  if (elements.length === 0 || !elements.every(({ key }) => /^[\w.:/ -]+$/.test(key))) return null;
+  return elements.map(({ family, table, set, key }) =>
+    inNetns(netns, `nft delete element ${words(family, table, set)} '{ ${key} }'`),
+  );
+}
+
+function words(...names: readonly string[]): string {
+  return names.map(quoteShell).join(" ");
+}

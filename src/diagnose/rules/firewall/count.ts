@@ -1,0 +1,52 @@
+import { formatCount, plural } from "../../../text/format.ts";
+import { countDrops } from "../../amounts.ts";
+import type { DropFact } from "../../facts.ts";
+import type { Explained } from "./attribute.ts";
+import type { Suspect } from "./suspect.ts";
+import { hookOf } from "./words.ts";
+
+/** What was seen of a kind of drops: `NETFILTER_DROP at INPUT`, or on kernels without reasons `drops in nf_hook_slow at INPUT`. */
+export function nameDrops(drops: readonly DropFact[], hook: string | null): string {
+  const [first] = drops;
+  const name =
+    first?.reason === "NETFILTER_DROP" ? first.reason : `drops in ${first?.location ?? "netfilter"}`;
+  return hook === null ? name : `${name} at ${hook}`;
+}
+
+/** The proof: how the counter's movement compares with the drops seen. `all`: everything that was explained in that namespace. */
+export function tellCount(own: Explained, all: readonly Explained[], seen: readonly DropFact[]): string {
+  const { suspect, count, drops } = own;
+  const counted = suspect.counted ?? count;
+  const hooks = new Set(drops.map(({ hook }) => hook));
+  const total = countDrops(seen.filter(({ hook }) => hooks.has(hook)));
+  const name = nameDrops(drops, nameHook(suspect, drops));
+  const moved = `its counter moved by ${formatCount(counted)}`;
+  if (suspect.isReset) {
+    return `its counter was set back during the run and shows ${formatCount(counted)} since; ${formatCount(count)} ${name} are its own`;
+  }
+  if (counted === total) return `${moved}, as many as ${name} were seen`;
+  if (counted === countDrops(drops)) {
+    return `${moved}, as many as ${name} of such packets were seen (${formatCount(total)} of all kinds)`;
+  }
+  const others = all.filter((item) => item !== own && item.drops.some(({ hook }) => hooks.has(hook)));
+  const together = others.reduce((sum, item) => sum + item.count, count);
+  if (counted === count && others.length > 0 && together === total) {
+    return `${moved}; with ${plural(others.length, "other cause")} that is all ${formatCount(total)} ${name} that were seen`;
+  }
+  if (counted === count) return `${moved}; ${formatCount(total)} ${name} were seen in all`;
+  if (counted < count) {
+    return `${moved}, and ${formatCount(count)} ${name} are its own: events are counted from a little earlier than rules`;
+  }
+  return `${moved}; ${formatCount(count)} ${name} were seen: the rest is outside of what trace looked at`;
+}
+
+/** Hooks of devices, bridges and ARP are none of those that drop records tell apart. */
+function nameHook(suspect: Suspect, drops: readonly DropFact[]): string | null {
+  const place = suspect.kind === "rule" ? suspect.rule : suspect.kind === "policy" ? suspect.chain : null;
+  const seen = new Set(drops.map(({ hook }) => hook));
+  const isOdd =
+    place !== null && (["netdev", "bridge", "arp"].includes(place.family) || place.hooks.includes("INGRESS"));
+  if (!isOdd) return seen.size === 1 ? ([...seen][0] ?? null) : null;
+  const hook = hookOf(place.hooks, drops);
+  return place.family === "bridge" || place.family === "arp" ? `${hook} (${place.family})` : hook;
+}

@@ -1,0 +1,101 @@
+import type { DropFact, Facts } from "../../facts.ts";
+import type { Finding } from "../../finding.ts";
+import type { Ledger, Rule } from "../../rule.ts";
+import { attribute, type Explained, type Unexplained } from "./attribute.ts";
+import { candidateFinding, isCandidate } from "./candidate-finding.ts";
+import { clashFinding, fullFinding, pressureFinding } from "./conntrack-finding.ts";
+import { isNetfilterDrop, isNftSite, packetFamily } from "./netfilter-drop.ts";
+import { policyFinding, ruleFinding } from "./rule-finding.ts";
+import { unexplainedFinding } from "./unexplained-finding.ts";
+import { tellUnread } from "./unread.ts";
+
+/**
+ * Which firewall rule, policy or connection tracking limit dropped the packets that netfilter dropped. Each packet counts
+ * once, so the counters of everything that drops add up to the drops of the namespace: they are shared out so
+ * (assignment.ts), and what no counter takes is held against what does not count.
+ */
+export const netfilterRule: Rule = {
+  id: "netfilter",
+  examine(facts: Facts, ledger: Ledger): readonly Finding[] {
+    const drops = facts.drops.filter(
+      (drop) => !drop.benign && !ledger.isClaimed(drop) && isNetfilterDrop(drop),
+    );
+    const { explained, unexplained } = attribute(facts, drops);
+    ledger.claim(drops);
+    accountFor(facts, ledger, drops);
+    const pressed = facts.networks.filter(
+      (network) =>
+        !explained.some(({ suspect }) => suspect.kind === "conntrack-full" && suspect.network === network),
+    );
+    return [
+      ...explained.map((own) => explainedFinding(facts, own, explained, drops)),
+      ...unexplained.map((open) => openFinding(facts, open)),
+      ...pressed.flatMap((network) => pressureFinding(facts, network) ?? []),
+    ];
+  },
+};
+
+function explainedFinding(
+  facts: Facts,
+  own: Explained,
+  explained: readonly Explained[],
+  drops: readonly DropFact[],
+): Finding {
+  const { suspect } = own;
+  const context = {
+    facts,
+    own,
+    all: explained.filter((item) => item.suspect.network === suspect.network),
+    seen: drops.filter(({ netns }) => netns === suspect.network.netns.inode),
+  };
+  switch (suspect.kind) {
+    case "rule":
+      return ruleFinding(suspect, context);
+    case "policy":
+      return policyFinding(suspect, context);
+    case "conntrack-full":
+      return fullFinding(suspect.network, context);
+    case "conntrack-clash":
+      return clashFinding(suspect.network, context);
+  }
+}
+
+function openFinding(facts: Facts, open: Unexplained): Finding {
+  const candidates = open.candidates.filter(isCandidate);
+  const [only] = candidates;
+  if (only === undefined) return unexplainedFinding(facts, open);
+  // Where nothing else is left that nftables can have asked, it is proven: a policy, which nft cannot count, or a rule
+  // whose counter moved. A rule without a counter has said nothing of itself: a trace has to confirm it.
+  const isLast =
+    candidates.length === 1 && open.drops.every(isNftSite) && tellUnread(facts, open.netns) === null;
+  if (only.kind === "policy" && isLast) {
+    const own = { suspect: only, count: open.count, drops: open.drops };
+    return policyFinding(only, { facts, own, all: [own], seen: open.drops });
+  }
+  return candidateFinding(facts, open, candidates, isLast && (only.counted ?? 0) > 0);
+}
+
+/** Counters that move because of these drops: packets that a hook took on their way out, and what the sender was told. */
+function accountFor(facts: Facts, ledger: Ledger, drops: readonly DropFact[]): void {
+  for (const network of facts.networks) {
+    const inode = network.netns.inode;
+    const own = drops.filter(({ netns }) => netns === inode);
+    for (const [counter, family] of OUT_COUNTERS) {
+      const out = own.filter(
+        (drop) => drop.hook !== null && OUT.has(drop.hook) && packetFamily(drop) === family,
+      );
+      const count = out.reduce((sum, drop) => sum + drop.count, 0);
+      const moved = network.counters.find(({ name }) => name === counter)?.delta ?? 0;
+      if (moved > 0 && moved <= count) ledger.account(inode, counter);
+    }
+  }
+}
+
+/** A drop on the device's egress hook shows as POSTROUTING, or FORWARD when the packet came from elsewhere. */
+const OUT: ReadonlySet<string> = new Set(["OUTPUT", "POSTROUTING"]);
+const OUT_COUNTERS = [
+  ["IpOutDiscards", "ip"],
+  ["UdpSndbufErrors", "ip"],
+  ["Ip6OutDiscards", "ip6"],
+  ["Udp6SndbufErrors", "ip6"],
+] as const;

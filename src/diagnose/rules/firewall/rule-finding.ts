@@ -1,0 +1,103 @@
+import type { RuleDelta } from "../../../evidence/net/types.ts";
+import { formatCount } from "../../../text/format.ts";
+import type { DropFact, Facts } from "../../facts.ts";
+import type { Finding, FindingRule } from "../../finding.ts";
+import { findPlace, nameNetns } from "../../where.ts";
+import type { Explained } from "./attribute.ts";
+import { acceptPolicy, acceptThese, deleteElements, deleteRule, listChain } from "./commands.ts";
+import { tellCount } from "./count.ts";
+import { tellEffects, tellFlows, tellJumps } from "./evidence.ts";
+import type { PolicySuspect, RuleSuspect } from "./suspect.ts";
+import { tellPolicy, tellRule } from "./words.ts";
+
+/** What a finding is made from: one cause among all that were explained in its namespace, and the drops seen there. */
+export interface Context {
+  readonly facts: Facts;
+  readonly own: Explained;
+  readonly all: readonly Explained[];
+  readonly seen: readonly DropFact[];
+}
+
+/**
+ * A rule whose own counter proves that it dropped. Always a problem: whether a drop is meant cannot be read from the rule, and who
+ * asks why packets are missing wants to see it.
+ */
+export function ruleFinding(suspect: RuleSuspect, { facts, own, all, seen }: Context): Finding {
+  const { network, rule, elements } = suspect;
+  const place = findPlace(facts, network.netns.inode);
+  const others = all.flatMap(({ suspect: other }) =>
+    other.kind === "rule" && other.network === network ? other.rule : [],
+  );
+  const evidence = [
+    tellCount(own, all, seen),
+    tellFlows(own.drops),
+    tellJumps(network, rule),
+    rule.counterName === null ? null : `it counts with the named counter ${rule.counterName}`,
+    elements.length === 0
+      ? null
+      : `elements: ${elements.map(({ key, packets }) => `${key} +${formatCount(packets.delta ?? 0)}`).join(", ")}`,
+    tellPresence(rule),
+    ...tellEffects(facts, network, own.drops, rule),
+  ];
+  return {
+    id: "netfilter-rule",
+    severity: "problem",
+    summary: tellRule(suspect, own.drops),
+    count: own.count,
+    netns: nameNetns(facts, network.netns.inode),
+    evidence: evidence.filter((line) => line !== null),
+    check: [listChain(place, rule)],
+    fix: deleteElements(place, elements) ?? deleteRule(place, rule, others, network.rules),
+    rule: describeRule(rule, suspect.counted),
+  };
+}
+
+function tellPresence({ presence }: RuleDelta): string | null {
+  if (presence === "both") return null;
+  return presence === "added"
+    ? "the rule was added during the run"
+    : "the rule was taken away during the run";
+}
+
+/** A chain's default policy. iptables counts what meets it; with nft it is what is left when nothing else can have dropped. */
+export function policyFinding(suspect: PolicySuspect, { facts, own, all, seen }: Context): Finding {
+  const { network, chain } = suspect;
+  const place = findPlace(facts, network.netns.inode);
+  const evidence = [
+    suspect.counted === null
+      ? "nft does not count what meets a policy: no rule that can have dropped these packets is left"
+      : tellCount(own, all, seen),
+    tellFlows(own.drops),
+    "no rule of the chain accepted them",
+    ...tellEffects(facts, network, own.drops, null),
+  ];
+  return {
+    id: "netfilter-policy",
+    severity: "problem",
+    summary: tellPolicy(suspect, own.drops),
+    count: own.count,
+    netns: nameNetns(facts, network.netns.inode),
+    evidence: evidence.filter((line) => line !== null),
+    check: [listChain(place, chain)],
+    fix: [
+      acceptPolicy(place, chain),
+      ...acceptThese(place, chain, own.drops).map((line) => `# or let only these in: ${line}`),
+    ],
+    rule: describePolicy(suspect),
+  };
+}
+
+/** The `rule` of a finding. `packets`: by how much its counter moved, or that of the element that counts for it. */
+export function describeRule(rule: RuleDelta, packets: number | null): FindingRule {
+  const { tool, backend, table, chain, number, handle, text } = rule;
+  return { tool, backend, table, chain, number: tool === "nft" ? null : number, handle, text, packets };
+}
+
+export function describePolicy({ chain, counted }: PolicySuspect): FindingRule {
+  const { tool, backend, table } = chain;
+  const text =
+    tool === "nft"
+      ? `hook ${chain.hook?.toLowerCase() ?? "?"} priority ${chain.priority ?? 0}; policy drop;`
+      : `-P ${chain.chain} DROP`;
+  return { tool, backend, table, chain: chain.chain, number: null, handle: null, text, packets: counted };
+}

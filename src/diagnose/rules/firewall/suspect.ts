@@ -1,0 +1,36 @@
+import type { ChainDelta, NetDelta, RuleDelta, SetElementDelta } from "../../../evidence/net/types.ts";
+import type { RuleMatch } from "./match/condition.ts";
+
+interface Common {
+  readonly network: NetDelta;
+  /** By how much its counter moved; null: it has none, or it is not known. */
+  readonly counted: number | null;
+  /** Each packet it counted was dropped. False: it also counts others, so `counted` is the most it can have dropped. */
+  readonly isExact: boolean;
+  /** It was counting from anew during the run: it has dropped `counted` or more. */
+  readonly isReset: boolean;
+}
+
+export interface RuleSuspect extends Common {
+  readonly kind: "rule";
+  readonly rule: RuleDelta;
+  /** Elements of verdict maps that count by themselves and moved. */
+  readonly elements: readonly SetElementDelta[];
+  readonly match: RuleMatch;
+  /** Devices of its base chain (netdev, ingress); empty: any. */
+  readonly devices: readonly string[];
+}
+
+export interface PolicySuspect extends Common {
+  readonly kind: "policy";
+  readonly chain: ChainDelta;
+  readonly devices: readonly string[];
+}
+
+/** Connection tracking: no room for a new connection, or its entry clashed with another when it was to be confirmed. */
+export interface ConntrackSuspect extends Common {
+  readonly kind: "conntrack-full" | "conntrack-clash";
+}
+
+/** Something in a namespace that can have dropped packets. */
+export type Suspect = RuleSuspect | PolicySuspect | ConntrackSuspect;
