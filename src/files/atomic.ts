@@ -2,17 +2,19 @@ import { randomBytes } from "node:crypto";
 import {
   closeSync,
   constants,
+  lstatSync,
   openSync,
   readSync,
   realpathSync,
   renameSync,
   rmSync,
   statSync,
+  writeSync,
 } from "node:fs";
-import { lstatSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { EXIT, TraceError } from "../error.ts";
-import { explainWriteError, printPath, quoteForShell, readErrorCode } from "./write-error.ts";
+import { quoteShell } from "../text/escape.ts";
+import { explainWriteError, readErrorCode } from "./write-error.ts";
 
 /** Bytes gathered before a write, and read from an existing file to see whose it is. */
 const BUFFER_BYTES = 1 << 20;
@@ -136,9 +138,9 @@ function resolveTarget(path: string): { path: string; direct: boolean } {
 function checkReplaceable(shown: string, path: string, options: AtomicOptions): void {
   if (options.force === true || lstatSync(path, { throwIfNoEntry: false }) === undefined) return;
   if (options.isOurs?.(readHead(path)) === true) return;
-  throw new TraceError(EXIT.failed, `${printPath(shown)} exists and is not replaced`, {
+  throw new TraceError(EXIT.failed, `${shown} exists and is not replaced`, {
     why: "it was not written by trace, or not as this kind of file",
-    hint: `choose another name with -o, or: rm ${quoteForShell(shown)}`,
+    hint: `choose another name with -o, or: rm ${quoteShell(shown)}`,
   });
 }
 

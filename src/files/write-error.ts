@@ -1,16 +1,11 @@
 import { dirname } from "node:path";
 import { EXIT, TraceError } from "../error.ts";
+import { quoteShell } from "../text/escape.ts";
 
 /** The `code` of a Node system error (`"ENOSPC"`, …), or null for anything else. */
 export function readErrorCode(error: unknown): string | null {
   if (!(error instanceof Error) || !("code" in error)) return null;
   return typeof error.code === "string" ? error.code : null;
-}
-
-/** A path as it can stand in a message: control characters would break the terminal or forge a line. */
-export function printPath(path: string): string {
-  // oxlint-disable-next-line no-control-regex -- control characters are the point
-  return /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(path) ? JSON.stringify(path) : path;
 }
 
 /** Turns a failed write, create or rename of `path` into an error with its cause and a way out. */
@@ -20,21 +15,21 @@ export function explainWriteError(error: unknown, path: string): unknown {
   if (code === null) return error;
   const known = KNOWN[code];
   const { why, hint } = known === undefined ? { why: code, hint: null } : known(path);
-  return new TraceError(EXIT.failed, `cannot write ${printPath(path)}`, { why, hint, cause: error });
+  return new TraceError(EXIT.failed, `cannot write ${path}`, { why, hint, cause: error });
 }
 
 const KNOWN: Record<string, ((path: string) => { why: string; hint: string | null }) | undefined> = {
   ENOSPC: (path) => ({
     why: "no space left on the device",
-    hint: `df -h ${quoteForShell(dirname(path))}   # then choose a folder with room: -o /other/folder/FILE`,
+    hint: `df -h ${quoteShell(dirname(path))}   # then choose a folder with room: -o /other/folder/FILE`,
   }),
   EDQUOT: () => ({ why: "the disk quota is used up", hint: "choose another folder with -o" }),
   EACCES: (path) => ({
-    why: `no permission to write in ${printPath(dirname(path))}`,
+    why: `no permission to write in ${dirname(path)}`,
     hint: "choose another folder with -o",
   }),
   EPERM: (path) => ({
-    why: `writing in ${printPath(dirname(path))} is not permitted`,
+    why: `writing in ${dirname(path)} is not permitted`,
     hint: "choose another folder with -o",
   }),
   EROFS: () => ({
@@ -43,14 +38,14 @@ const KNOWN: Record<string, ((path: string) => { why: string; hint: string | nul
   }),
   EISDIR: (path) => ({
     why: "it is a folder",
-    hint: `name a file in it: -o ${quoteForShell(`${path}/NAME`)}`,
+    hint: `name a file in it: -o ${quoteShell(`${path}/NAME`)}`,
   }),
   ENOENT: (path) => ({
-    why: `the folder ${printPath(dirname(path))} does not exist`,
-    hint: `mkdir -p ${quoteForShell(dirname(path))}`,
+    why: `the folder ${dirname(path)} does not exist`,
+    hint: `mkdir -p ${quoteShell(dirname(path))}`,
   }),
   ENOTDIR: (path) => ({
-    why: `${printPath(dirname(path))} is not a folder`,
+    why: `${dirname(path)} is not a folder`,
     hint: "choose another folder with -o",
   }),
   ENAMETOOLONG: () => ({ why: "the name is too long", hint: "choose a shorter name with -o" }),
@@ -61,8 +56,3 @@ const KNOWN: Record<string, ((path: string) => { why: string; hint: string | nul
   }),
   EPIPE: () => ({ why: "the reader went away", hint: null }),
 };
-
-/** `text` as one word of a POSIX shell. */
-export function quoteForShell(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
-}

@@ -17,7 +17,7 @@ export function selectProfile(store: ProfileStore, wanted: string | null): Profi
 }
 
 /** The first profiles' names, for a message. */
-export function listNames(store: ProfileStore): string {
+function listNames(store: ProfileStore): string {
   const names = store.profiles.slice(0, 5).map(({ name }, index) => `${index + 1} ${JSON.stringify(name)}`);
   const more = store.profiles.length - names.length;
   return names.join(", ") + (more > 0 ? ` and ${more} more` : "");

@@ -6,7 +6,7 @@ import { collectProfiles, type ProfileStore } from "./store/store.ts";
 import { FloatList, IntList } from "./store/lists.ts";
 
 /** Starts the `exporter` field of every file we write: this is how we know a file is ours to replace. */
-export const EXPORTER = "trace-ebpf";
+const EXPORTER = "trace-ebpf";
 
 const SCHEMA = "https://www.speedscope.app/file-format-schema.json";
 const OPEN = 91;

@@ -45,7 +45,17 @@ export async function benchDrops(print: (line: string) => void): Promise<boolean
 }
 
 async function flood(client: Host, server: Host): Promise<{ wall: number; cpu: number }> {
-  const out = await sh("ip", "netns", "exec", client.netns, "perl", "-e", FLOOD, server.address, String(PACKETS));
+  const out = await sh(
+    "ip",
+    "netns",
+    "exec",
+    client.netns,
+    "perl",
+    "-e",
+    FLOOD,
+    server.address,
+    String(PACKETS),
+  );
   const [wall = 0, cpu = 0] = out.split(" ").map(Number);
   return { wall, cpu };
 }

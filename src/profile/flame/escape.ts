@@ -1,3 +1,5 @@
+import { escapeText } from "../../text/escape.ts";
+
 const NAMED: Record<string, string | undefined> = {
   "&": "&amp;",
   "<": "&lt;",
@@ -7,22 +9,12 @@ const NAMED: Record<string, string | undefined> = {
 };
 
 /**
- * Text as it can stand in XML and HTML, in an element or an attribute. Characters that XML forbids (control characters, lone
- * surrogates) and those that turn text around become visible: names come from traced programs.
+ * Text as it can stand in XML and HTML, in an element or an attribute. Names come from traced programs: what would
+ * turn text around becomes visible, and what is no character in XML (lone surrogates, for one) U+FFFD.
  */
 export function escapeMarkup(text: string): string {
-  return (
-    text
-      // oxlint-disable-next-line no-control-regex -- control characters are the point
-      .replaceAll(
-        /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff]/g,
-        showCode,
-      )
-      .replaceAll(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, "\ufffd")
-      .replaceAll(/[&<>"']/g, (character) => NAMED[character] ?? "")
-  );
-}
-
-function showCode(character: string): string {
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return escapeText(text)
+    .toWellFormed()
+    .replaceAll(/[\ufffe\uffff]/g, "\ufffd")
+    .replaceAll(/[&<>"']/g, (character) => NAMED[character] ?? "");
 }

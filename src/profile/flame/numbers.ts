@@ -1,3 +1,4 @@
+import { formatBytes } from "../../text/format.ts";
 import type { Unit } from "../model.ts";
 
 const SECONDS: Partial<Record<Unit, number>> = {
@@ -6,7 +7,6 @@ const SECONDS: Partial<Record<Unit, number>> = {
   milliseconds: 1e-3,
   seconds: 1,
 };
-const BYTE_UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
 
 /** A weight as people read it: `1,234`, `3.20 s`, `15.0 MiB`. */
 export function formatWeight(weight: number, unit: Unit): string {
@@ -19,13 +19,6 @@ export function formatWeight(weight: number, unit: Unit): string {
 /** `12.34%` of a part from 0 to 1. */
 export function formatShare(share: number): string {
   return `${(share * 100).toFixed(2)}%`;
-}
-
-export function formatBytes(bytes: number): string {
-  let value = bytes;
-  let power = 0;
-  for (; value >= 1024 && power < BYTE_UNITS.length - 1; power++) value /= 1024;
-  return `${power === 0 ? value : value.toFixed(1)} ${BYTE_UNITS[power]}`;
 }
 
 function formatSeconds(seconds: number): string {

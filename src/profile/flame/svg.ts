@@ -106,12 +106,14 @@ function drawBox(
   const name = escapeMarkup(node.frame.name);
   const file = node.frame.file === undefined ? "" : ` ${escapeMarkup(node.frame.file)}`;
   const top = HEAD + depth * ROW;
-  const colour = options.diff ? pickDiffColour(node) : depth === 0 ? "#ddd" : pickColour(node.frame);
+  const colour = depth === 0 ? "#ddd" : options.diff ? pickDiffColour(node) : pickColour(node.frame);
   const room = Math.floor((width - 6) / CHAR);
+  // Lines between boxes help where boxes are wide; between narrow ones there would be nothing but lines.
+  const stroke = width > 4 ? ' stroke="#fff" stroke-width="0.5"' : "";
   const label = room < 3 ? "" : escapeMarkup(shorten(node.frame.name, room));
   return (
     `<g class="box" data-name="${name}"><title>${name}${file}: ${describe(node, root, options)}</title>` +
-    `<rect x="${round(left)}" y="${top}" width="${round(width)}" height="${ROW - 1}" fill="${colour}"/>` +
+    `<rect x="${round(left)}" y="${top}" width="${round(width)}" height="${ROW - 1}" fill="${colour}"${stroke}/>` +
     `<text x="${round(left + 3)}" y="${top + 13}">${label}</text></g>`
   );
 }

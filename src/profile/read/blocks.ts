@@ -3,6 +3,8 @@ import type { Block } from "./report.ts";
 import type { ByteSource } from "./source.ts";
 
 const BLOCK_BYTES = 1 << 20;
+/** Longest unfinished line for which no new memory is needed. */
+const ROOM = 1 << 16;
 const NEWLINE = 10;
 /** A longer line is no profile: it is handed on in pieces, which the reader counts as damaged. */
 const MAX_LINE_BYTES = 64 << 20;
@@ -16,22 +18,28 @@ export interface BlockUser {
 
 /**
  * Reads a source block by block, the next one while the current one is being used. `begin` sees the first megabyte
- * and says who takes the blocks, that one included; it is not called for an empty source. Blocks must not be kept.
+ * and says who takes the blocks, that one included; it is not called for an empty source. Blocks must not be kept;
+ * `pieceBytes` limits them further, for tests.
  */
-export async function forEachBlock(source: ByteSource, begin: (head: Block) => BlockUser): Promise<void> {
+export async function forEachBlock(
+  source: ByteSource,
+  begin: (head: Block) => BlockUser,
+  pieceBytes = BLOCK_BYTES,
+): Promise<void> {
   // Room in front of the new bytes takes the unfinished line of the block before.
-  let current = allocate(1 << 16);
+  let current = allocate(ROOM);
   let start = current.room;
   let end = start + (await source.read(current.bytes, start, BLOCK_BYTES));
   if (end === start) return;
   const user = begin(toBlock(current, start, end));
-  let spare = allocate(1 << 16);
+  // A source that gives less than asked for is at its end.
+  let spare = end - start < BLOCK_BYTES ? current : allocate(ROOM);
   for (;;) {
-    const pending = source.read(spare.bytes, spare.room, BLOCK_BYTES);
+    const pending =
+      spare === current ? Promise.resolve(0) : source.read(spare.bytes, spare.room, BLOCK_BYTES);
     let used = start;
     try {
-      used = user.lines && end - start < MAX_LINE_BYTES ? findLineEnd(current.bytes, start, end) : end;
-      if (used > start) user.push(toBlock(current, start, used));
+      used = pushPieces(user, current, start, end, pieceBytes);
     } catch (error) {
       // The read goes on in the background: its outcome no longer matters.
       await pending.catch(() => {});
@@ -50,6 +58,19 @@ export async function forEachBlock(source: ByteSource, begin: (head: Block) => B
     start = next.room - left;
     end = next.room + size;
   }
+}
+
+/** Pushes what can be pushed of `start` … `end`; returns where the unfinished line begins. */
+function pushPieces(user: BlockUser, space: Space, start: number, end: number, pieceBytes: number): number {
+  const byLine = user.lines && end - start < MAX_LINE_BYTES;
+  let used = start;
+  for (let piece = Math.min(end, start + pieceBytes); used < end; piece = Math.min(end, piece + pieceBytes)) {
+    const cut = byLine ? findLineEnd(space.bytes, used, piece) : piece;
+    if (cut > used) user.push(toBlock(space, used, cut));
+    used = cut;
+    if (piece === end) break;
+  }
+  return used;
 }
 
 interface Space {

@@ -33,7 +33,7 @@ export class BpftraceJsonReader implements BlockReader, JsonHandler {
   #total: number | null = null;
 
   constructor(store: ProfileStore, name: string, votes: Votes = new Map(), twice: boolean | null = null) {
-    this.#record = new RecordBuilder(store, name, this.report, votes, (raw) => this.#lines.text(raw));
+    this.#record = new RecordBuilder(store, name, this.report, votes, this.#lines);
     this.#keys = new KeyParser(this.#lines, this.#record);
     this.#keys.twice = twice;
   }

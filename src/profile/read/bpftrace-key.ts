@@ -1,5 +1,4 @@
-import { IntList } from "../store/lists.ts";
-import { ByteInterner, SLACK } from "./byte-interner.ts";
+import { ByteInterner, NONE, SLACK } from "./byte-interner.ts";
 import { NO_LABEL, type RecordBuilder } from "./bpftrace-record.ts";
 import { unescapeJson } from "./json-string.ts";
 
@@ -18,7 +17,6 @@ export class KeyParser {
   readonly #lines: ByteInterner;
   readonly #labels = new ByteInterner();
   readonly #pieces: (readonly number[])[] = [];
-  readonly #callers = new IntList(1 << 12);
   readonly #record: RecordBuilder;
   #text = allocate(1 << 12);
   #spare = allocate(1 << 12);
@@ -71,7 +69,7 @@ export class KeyParser {
   #readStack(start: number, length: number): number {
     const { bytes, view } = this.#text;
     const indented = bytes[start] === SPACE || bytes[start] === TAB;
-    let previous = 0;
+    let previous = NONE;
     let place = start;
     while (place < length) {
       const first = bytes[place];
@@ -80,14 +78,8 @@ export class KeyParser {
       if (first === TAB) place += 1;
       else while (bytes[place] === SPACE) place += 1;
       const symbol = first !== TAB;
-      const guess = this.#callers.at(previous) - 1;
-      let frame = guess;
-      if (guess < 0 || !this.#lines.matchFrame(guess, view, place, symbol)) {
-        frame = this.#lines.internFrame(view, place, symbol);
-        this.#callers.set(previous, frame + 1);
-      }
-      previous = frame + 1;
-      this.#record.frame(frame);
+      previous = this.#lines.internCaller(previous, view, place, symbol);
+      this.#record.frame(previous);
       place = this.#lines.lineEnd + 1;
     }
     return place;
@@ -95,13 +87,13 @@ export class KeyParser {
 
   #labelsOf(view: DataView, start: number, end: number): readonly number[] {
     const index = this.#labels.intern(view, start, end);
-    const known = this.#pieces[index];
+    const known = this.#pieces[this.#labels.note(index, 0) - 1];
     if (known !== undefined) return known;
     const labels = this.#labels
       .text(index)
       .split(",")
       .map((label) => this.#record.internLabel(label));
-    this.#pieces[index] = labels;
+    this.#labels.setNote(index, 0, this.#pieces.push(labels));
     return labels;
   }
 }

@@ -1,11 +1,17 @@
 import { addProfile, addSample, isWeight, type ProfileData, type ProfileStore } from "../store/store.ts";
 import { IntList } from "../store/lists.ts";
 import { NO_STACK_FRAME } from "../model.ts";
+import type { ByteInterner } from "./byte-interner.ts";
 import { KERNEL_FILE, parseFrameText } from "./frame-text.ts";
 import { countIgnored, type ReadReport } from "./report.ts";
 
 /** An empty part of a key: an empty stack or an empty string. */
 export const NO_LABEL = -1;
+
+/** Which note of a line is its frame in a user's stack, and which in the kernel's: frame number + 1, then 1 + the evidence. */
+const USER = 0;
+const KERNEL = 1;
+const EVIDENCE_BITS = 2;
 
 /** One bpftrace map: its entries become one profile if at least one of them holds a stack. */
 interface MapState {
@@ -27,12 +33,8 @@ export class RecordBuilder {
   readonly #name: string;
   readonly #report: ReadReport;
   readonly #votes: Votes;
-  readonly #text: (raw: number) => string;
+  readonly #lines: ByteInterner;
   readonly #maps = new Map<string, MapState>();
-  /** Frame number by raw line, +1, for a user's and for the kernel's stack; and what the line says of itself. */
-  readonly #userFrames = new IntList(1 << 12);
-  readonly #kernelFrames = new IntList(1 << 12);
-  readonly #evidence = new IntList(1 << 12);
   /** The current entry. */
   #map: MapState | null = null;
   readonly #raw = new IntList(512);
@@ -40,21 +42,14 @@ export class RecordBuilder {
   readonly #positions = new IntList(8);
   readonly #labels = new IntList(8);
   #position = 0;
-  #path = new Int32Array(512);
 
-  /** `text` gives the line behind a raw number that is handed to `frame`. */
-  constructor(
-    store: ProfileStore,
-    name: string,
-    report: ReadReport,
-    votes: Votes,
-    text: (raw: number) => string,
-  ) {
+  /** `lines` has the lines whose numbers are handed to `frame`; its notes are used here. */
+  constructor(store: ProfileStore, name: string, report: ReadReport, votes: Votes, lines: ByteInterner) {
     this.#store = store;
     this.#name = name;
     this.#report = report;
     this.#votes = votes;
-    this.#text = text;
+    this.#lines = lines;
   }
 
   begin(map: string): void {
@@ -97,8 +92,7 @@ export class RecordBuilder {
     if (map === null) return;
     if (!isWeight(weight)) return countIgnored(this.#report, "entries with a negative value");
     if (this.#ends.length > 0) map.stacks += 1;
-    const length = this.#buildPath(map);
-    addSample(map.data, this.#store.stacks.intern(this.#path, length), weight);
+    addSample(map.data, this.#appendStack(map), weight);
     this.#report.samples += 1;
   }
 
@@ -123,31 +117,32 @@ export class RecordBuilder {
     return map;
   }
 
-  /** Writes the entry's frames root → leaf to `#path`. */
-  #buildPath(map: MapState): number {
-    const needed = this.#labels.length + this.#raw.length + 1;
-    if (needed > this.#path.length) this.#path = new Int32Array(needed * 2);
-    const path = this.#path;
-    let length = 0;
+  /** Writes the entry's frames root → leaf behind the other stacks. */
+  #appendStack(map: MapState): number {
+    const { stacks } = this.#store;
+    stacks.ids.reserve(this.#labels.length + this.#raw.length + 1);
+    const path = stacks.ids.data;
+    const start = stacks.ids.length;
+    let length = start;
     for (let label = 0; label < this.#labels.length; label++) path[length++] = this.#labels.at(label);
     const kernel = this.#findKernelStack(map);
     for (let stack = 0; stack < this.#ends.length; stack++) {
       if (stack !== kernel) length = this.#copyStack(stack, false, length);
     }
     if (kernel >= 0) length = this.#copyStack(kernel, true, length);
-    if (length === 0) path[length++] = this.#store.frames.intern(NO_STACK_FRAME);
-    return length;
+    if (length === start) path[length++] = this.#store.frames.intern(NO_STACK_FRAME);
+    return stacks.close(length);
   }
 
   #copyStack(stack: number, kernel: boolean, length: number): number {
     const start = stack === 0 ? 0 : this.#ends.at(stack - 1);
     const raw = this.#raw.data;
-    const path = this.#path;
-    const known = kernel ? this.#kernelFrames : this.#userFrames;
+    const path = this.#store.stacks.ids.data;
+    const which = kernel ? KERNEL : USER;
     for (let place = this.#ends.at(stack) - 1; place >= start; place--) {
       const line = raw[place] ?? 0;
-      const frame = known.data[line] ?? 0;
-      path[length++] = (frame === 0 ? this.#learnFrame(line, kernel) : frame) - 1;
+      const note = this.#lines.note(line, which);
+      path[length++] = ((note === 0 ? this.#learnFrame(line, which) : note) >> EVIDENCE_BITS) - 1;
     }
     return length;
   }
@@ -173,20 +168,19 @@ export class RecordBuilder {
 
   /** 1 if the line can only be the kernel's, −1 if only a user's, else 0. */
   #evidenceOf(line: number): number {
-    const known = this.#evidence.data[line] ?? 0;
-    if (known !== 0) return known - 2;
-    this.#learnFrame(line, false);
-    return (this.#evidence.data[line] ?? 2) - 2;
+    const note = this.#lines.note(line, USER);
+    return ((note === 0 ? this.#learnFrame(line, USER) : note) & ((1 << EVIDENCE_BITS) - 1)) - 1;
   }
 
-  #learnFrame(line: number, kernel: boolean): number {
-    const parsed = parseFrameText(this.#text(line));
-    const { frames } = this.#store;
+  /** Reads a line that was not seen before in this kind of stack, and notes what it is. */
+  #learnFrame(line: number, which: 0 | 1): number {
+    const parsed = parseFrameText(this.#lines.text(line));
     const { name, file } = parsed.frame;
-    const isKernel = parsed.kernel === true && file !== undefined;
-    const number = frames.internText(name, kernel || isKernel ? KERNEL_FILE : file) + 1;
-    (kernel ? this.#kernelFrames : this.#userFrames).set(line, number);
-    this.#evidence.set(line, 2 + (parsed.kernel === null ? 0 : parsed.kernel ? 1 : -1));
-    return number;
+    const isKernel = which === KERNEL || (parsed.kernel === true && file !== undefined);
+    const number = this.#store.frames.internText(name, isKernel ? KERNEL_FILE : file) + 1;
+    const evidence = parsed.kernel === null ? 1 : parsed.kernel ? 2 : 0;
+    const note = (number << EVIDENCE_BITS) | evidence;
+    this.#lines.setNote(line, which, note);
+    return note;
   }
 }

@@ -1,6 +1,5 @@
-import { IntList } from "../store/lists.ts";
 import type { ProfileStore } from "../store/store.ts";
-import { ByteInterner } from "./byte-interner.ts";
+import { ByteInterner, NONE } from "./byte-interner.ts";
 import { NO_LABEL, RecordBuilder, type Votes } from "./bpftrace-record.ts";
 import { parseMapValue, type MapValue } from "./bpftrace-value.ts";
 import { countIgnored, createReport, type Block, type BlockReader, type ReadReport } from "./report.ts";
@@ -32,8 +31,6 @@ export class BpftraceTextReader implements BlockReader {
   readonly report: ReadReport = createReport("bpftrace");
   readonly #lines = new ByteInterner();
   readonly #keys = new ByteInterner();
-  /** By frame + 1 (0: none, at the leaf): the frame + 1 that followed it last. */
-  readonly #callers = new IntList(1 << 12);
   readonly #pieces: KeyPiece[] = [];
   readonly #record: RecordBuilder;
   /** "outside" of an entry, in a "stack" of its key, or behind a "label" (which a newline may continue). */
@@ -42,7 +39,7 @@ export class BpftraceTextReader implements BlockReader {
   #size = 0;
 
   constructor(store: ProfileStore, name: string, votes: Votes = new Map()) {
-    this.#record = new RecordBuilder(store, name, this.report, votes, (raw) => this.#lines.text(raw));
+    this.#record = new RecordBuilder(store, name, this.report, votes, this.#lines);
   }
 
   push({ bytes, view, start, end }: Block): void {
@@ -54,7 +51,9 @@ export class BpftraceTextReader implements BlockReader {
         line = this.#readFrames(bytes, view, line, end);
         continue;
       }
-      const newline = bytes.indexOf(NEWLINE, line);
+      // These lines are short: the call of indexOf would cost more than the search.
+      let newline = line;
+      while (bytes[newline] !== NEWLINE) newline += 1;
       const stop = newline > line && bytes[newline - 1] === RETURN ? newline - 1 : newline;
       this.#readOther(bytes, view, line, stop);
       line = newline + 1;
@@ -73,7 +72,7 @@ export class BpftraceTextReader implements BlockReader {
   /** The hot path: nearly all lines are frames, and nearly all of them were seen before. */
   #readFrames(bytes: Buffer, view: DataView, line: number, end: number): number {
     const lines = this.#lines;
-    let previous = 0;
+    let previous = NONE;
     let start = line;
     while (start < end) {
       const first = bytes[start];
@@ -82,14 +81,8 @@ export class BpftraceTextReader implements BlockReader {
       // A tab is perf's style, in which the address tells calls apart: the line as a whole is what repeats.
       const symbol = first === SPACE;
       if (symbol) while (bytes[start] === SPACE) start += 1;
-      const guess = this.#callers.at(previous) - 1;
-      let frame = guess;
-      if (guess < 0 || !lines.matchFrame(guess, view, start, symbol)) {
-        frame = lines.internFrame(view, start, symbol);
-        this.#callers.set(previous, frame + 1);
-      }
-      previous = frame + 1;
-      this.#record.frame(frame);
+      previous = lines.internCaller(previous, view, start, symbol);
+      this.#record.frame(previous);
       this.#size += 1;
       start = lines.lineEnd + 1;
     }
@@ -143,11 +136,11 @@ export class BpftraceTextReader implements BlockReader {
       this.#usePiece(this.#pieceOf(view, key, digits - 3), true);
       return this.#close(value);
     }
-    const mark = bytes.subarray(line, stop).lastIndexOf("]:");
+    const mark = findEndMark(bytes, line, stop);
     if (mark >= 0) {
-      const value = parseMapValue(bytes.toString("utf8", line + mark + 2, stop));
-      if (value !== "other" || isTypedValue(bytes, line + mark + 2, stop)) {
-        this.#usePiece(this.#pieceOf(view, key, line + mark), true);
+      const value = parseMapValue(bytes.toString("utf8", mark + 2, stop));
+      if (value !== "other" || isTypedValue(bytes, mark + 2, stop)) {
+        this.#usePiece(this.#pieceOf(view, key, mark), true);
         return this.#close(value);
       }
     }
@@ -164,11 +157,11 @@ export class BpftraceTextReader implements BlockReader {
   #pieceOf(view: DataView, start: number, end: number): KeyPiece {
     if (end < start) return { map: null, labels: [], opens: false };
     const index = this.#keys.intern(view, start, end);
-    const known = this.#pieces[index];
+    const known = this.#pieces[this.#keys.note(index, 0) - 1];
     if (known !== undefined) return known;
     const { labels, ...rest } = parseKeyPiece(this.#keys.text(index));
     const piece = { ...rest, labels: labels.map((label) => this.#record.internLabel(label)) };
-    this.#pieces[index] = piece;
+    this.#keys.setNote(index, 0, this.#pieces.push(piece));
     return piece;
   }
 
@@ -204,6 +197,14 @@ export class BpftraceTextReader implements BlockReader {
 /** Whether `]: ` begins at `place`. */
 function isEndMark(bytes: Buffer, place: number, line: number): boolean {
   return place >= line && bytes[place] === CLOSE && bytes[place + 1] === COLON && bytes[place + 2] === SPACE;
+}
+
+/** The last `]:` of a line, −1 if there is none. */
+function findEndMark(bytes: Buffer, line: number, stop: number): number {
+  for (let place = stop - 2; place >= line; place--) {
+    if (bytes[place] === CLOSE && bytes[place + 1] === COLON) return place;
+  }
+  return -1;
 }
 
 /** Values that are legal but cannot be drawn: tuples, booleans, strings without a bracket. */

@@ -4,29 +4,38 @@ import { IntList } from "../store/lists.ts";
 /** Bytes that must be readable behind every range handed in: words are read four bytes at a time. */
 export const SLACK = 8;
 
+/** No string. */
+export const NONE = 0;
+
 const NEWLINE = 10;
 const PLUS = 43;
 
 /**
- * Numbers byte strings: equal bytes get equal numbers, in the order of their first appearance. No JavaScript string is
- * made for a line that was seen before, which is what makes reading fast. The hash has a random start, so
- * that a file cannot be built to make every line collide.
+ * A string is kept as one record of 32-bit words, its number is the record's place: everything a look-up needs comes into the
+ * cache together. LENGTH in bytes; FOLLOWER, which string came after it last; NOTES, two words for the user of this
+ * class, 0 at first; from TEXT on the bytes, padded with zeros. The record at 0 is that of NONE.
+ */
+const LENGTH = 0;
+const FOLLOWER = 1;
+const NOTES = 2;
+const TEXT = 4;
+
+/**
+ * Numbers byte strings: equal bytes get equal numbers. No JavaScript string is made for a line that was seen before, which
+ * is what makes reading fast. The hash has a random start, so that a file cannot be built to make every line collide.
  */
 export class ByteInterner {
-  /** All strings, each from a word boundary and padded with zero bytes. */
-  #words = new IntList(1 << 14);
-  #starts = new IntList(1 << 10);
-  #lengths = new IntList(1 << 10);
-  #hashes = new IntList(1 << 10);
+  readonly #records = new IntList(1 << 14);
+  /** Open addressing: the numbers by their hash. */
   #slots = new Int32Array(1 << 12);
+  #count = 0;
   readonly #seed = randomInt(2 ** 31);
-
-  get count(): number {
-    return this.#lengths.length;
-  }
-
-  /** Where the line of the last `internFrame` or `matchFrame` ended: the place of its newline. */
+  /** Where the line of the last `internFrame` or `internCaller` ended: the place of its newline. */
   lineEnd = 0;
+
+  constructor() {
+    this.#records.length = TEXT;
+  }
 
   /** The number of the bytes `start` … `end` of `view`, which needs SLACK more bytes behind `end`. */
   intern(view: DataView, start: number, end: number): number {
@@ -69,11 +78,36 @@ export class ByteInterner {
   }
 
   /**
-   * Whether the line at `start` is the one that `internFrame` numbered `index`: in a profile the caller of a function
-   * is mostly the one it had last time, and comparing is cheaper than searching.
+   * The same for the line that follows `previous` (NONE at the leaf). In a profile the caller of a function is mostly the
+   * one it had last time, and comparing is cheaper than searching.
    */
-  matchFrame(index: number, view: DataView, start: number, offset: boolean): boolean {
-    const length = this.#lengths.data[index] ?? 0;
+  internCaller(previous: number, view: DataView, start: number, offset: boolean): number {
+    const guess = this.#records.data[previous + FOLLOWER] ?? NONE;
+    if (guess !== NONE && this.#matchFrame(guess, view, start, offset)) return guess;
+    const index = this.internFrame(view, start, offset);
+    this.#records.data[previous + FOLLOWER] = index;
+    return index;
+  }
+
+  /** The string again, as UTF-8 (bytes that are none become U+FFFD). */
+  text(index: number): string {
+    const { data } = this.#records;
+    const start = data.byteOffset + (index + TEXT) * 4;
+    return Buffer.from(data.buffer, start, data[index + LENGTH] ?? 0).toString("utf8");
+  }
+
+  /** What the user of this class noted about a string, 0 if nothing. */
+  note(index: number, which: 0 | 1): number {
+    return this.#records.data[index + NOTES + which] ?? 0;
+  }
+
+  setNote(index: number, which: 0 | 1, value: number): void {
+    this.#records.data[index + NOTES + which] = value;
+  }
+
+  /** Whether the line at `start` is the one that `internFrame` numbered `index`. */
+  #matchFrame(index: number, view: DataView, start: number, offset: boolean): boolean {
+    const length = this.#records.data[index + LENGTH] ?? 0;
     let place = start + length;
     if (place + SLACK > view.byteLength || !this.#equals(index, view, start, length)) return false;
     if (offset && view.getUint8(place) === PLUS) {
@@ -84,81 +118,94 @@ export class ByteInterner {
     return view.getUint8(place) === NEWLINE;
   }
 
-  /** The string again, as UTF-8 (bytes that are none become U+FFFD). */
-  text(index: number): string {
-    const words = this.#words.data;
-    const start = words.byteOffset + this.#starts.at(index) * 4;
-    return Buffer.from(words.buffer, start, this.#lengths.at(index)).toString("utf8");
-  }
-
   /** Looks up the bytes `start` … `end`; `hash` covers the whole words before `place`. */
   #find(hash: number, view: DataView, start: number, end: number, place: number): number {
     const rest = end - place;
     const tail = rest === 0 ? 0 : view.getInt32(place, true) & ((1 << (rest * 8)) - 1);
-    let mixed = Math.imul(hash ^ tail ^ rest, 0x85ebca6b);
-    mixed ^= mixed >>> 13;
-    mixed = Math.imul(mixed, 0xc2b2ae35);
-    mixed ^= mixed >>> 16;
     const slots = this.#slots;
     const mask = slots.length - 1;
-    const hashes = this.#hashes.data;
-    let slot = mixed & mask;
+    let slot = finish(hash, tail, rest) & mask;
     for (;;) {
-      const entry = slots[slot] ?? 0;
-      if (entry === 0) break;
-      if (hashes[entry - 1] === mixed && this.#equals(entry - 1, view, start, end - start)) return entry - 1;
+      const index = slots[slot] ?? NONE;
+      if (index === NONE) break;
+      if (this.#equals(index, view, start, end - start)) return index;
       slot = (slot + 1) & mask;
     }
-    return this.#add(slot, mixed, view, start, end, place, tail);
+    return this.#add(slot, view, start, end);
   }
 
   #equals(index: number, view: DataView, start: number, length: number): boolean {
-    if (this.#lengths.data[index] !== length) return false;
-    const words = this.#words.data;
-    let word = this.#starts.data[index] ?? 0;
+    const { data } = this.#records;
+    if (data[index + LENGTH] !== length) return false;
+    let word = index + TEXT;
     const wordsEnd = start + (length & ~3);
-    for (let place = start; place < wordsEnd; place += 4) {
-      if (words[word++] !== view.getInt32(place, true)) return false;
+    let place = start;
+    // Two at a time: half the branches.
+    for (; place + 4 < wordsEnd; place += 8, word += 2) {
+      const first = (data[word] ?? 0) ^ view.getInt32(place, true);
+      const second = (data[word + 1] ?? 0) ^ view.getInt32(place + 4, true);
+      if ((first | second) !== 0) return false;
     }
+    if (place < wordsEnd && data[word++] !== view.getInt32(place, true)) return false;
     const rest = length & 3;
-    return rest === 0 || words[word] === (view.getInt32(wordsEnd, true) & ((1 << (rest * 8)) - 1));
+    return rest === 0 || data[word] === (view.getInt32(wordsEnd, true) & ((1 << (rest * 8)) - 1));
   }
 
-  #add(
-    slot: number,
-    hash: number,
-    view: DataView,
-    start: number,
-    end: number,
-    wordsEnd: number,
-    tail: number,
-  ): number {
-    const index = this.count;
-    this.#slots[slot] = index + 1;
-    this.#hashes.push(hash);
-    this.#lengths.push(end - start);
-    this.#starts.push(this.#words.length);
-    for (let place = start; place < wordsEnd; place += 4) this.#words.push(view.getInt32(place, true));
-    if (wordsEnd < end) this.#words.push(tail);
-    if (index * 2 > this.#slots.length) this.#grow();
+  #add(slot: number, view: DataView, start: number, end: number): number {
+    const index = this.#records.length;
+    const length = end - start;
+    const words = (length + 3) >> 2;
+    this.#records.reserve(TEXT + words);
+    const { data } = this.#records;
+    data[index + LENGTH] = length;
+    for (let word = 0; word < words; word++) {
+      data[index + TEXT + word] = view.getInt32(start + word * 4, true);
+    }
+    const rest = length & 3;
+    if (rest !== 0) {
+      const last = index + TEXT + words - 1;
+      data[last] = (data[last] ?? 0) & ((1 << (rest * 8)) - 1);
+    }
+    this.#records.length = index + TEXT + words;
+    this.#slots[slot] = index;
+    this.#count += 1;
+    if (this.#count * 2 > this.#slots.length) this.#grow();
     return index;
   }
 
   #grow(): void {
     const slots = new Int32Array(this.#slots.length * 4);
     const mask = slots.length - 1;
-    for (let index = 0; index < this.count; index++) {
-      let slot = this.#hashes.at(index) & mask;
-      while (slots[slot] !== 0) slot = (slot + 1) & mask;
-      slots[slot] = index + 1;
+    for (const index of this.#slots) {
+      if (index === NONE) continue;
+      let slot = this.#hashRecord(index) & mask;
+      while (slots[slot] !== NONE) slot = (slot + 1) & mask;
+      slots[slot] = index;
     }
     this.#slots = slots;
+  }
+
+  #hashRecord(index: number): number {
+    const { data } = this.#records;
+    const length = data[index + LENGTH] ?? 0;
+    const textEnd = index + TEXT + (length >> 2);
+    let hash = this.#seed;
+    for (let word = index + TEXT; word < textEnd; word++) hash = mix(hash, data[word] ?? 0);
+    return finish(hash, (length & 3) === 0 ? 0 : (data[textEnd] ?? 0), length & 3);
   }
 }
 
 function mix(hash: number, word: number): number {
   const mixed = Math.imul(hash ^ word, 0x9e3779b1);
   return (mixed << 13) | (mixed >>> 19);
+}
+
+/** Takes in the last `rest` bytes, and spreads the hash over all its bits. */
+function finish(hash: number, tail: number, rest: number): number {
+  let mixed = Math.imul(hash ^ tail ^ rest, 0x85ebca6b);
+  mixed ^= mixed >>> 13;
+  mixed = Math.imul(mixed, 0xc2b2ae35);
+  return mixed ^ (mixed >>> 16);
 }
 
 function isDigit(byte: number): boolean {

@@ -20,9 +20,9 @@ export function detectFormat(head: Buffer): Detected {
   }
   if (/^\{"type": ?"/m.test(text)) return { format: "bpftrace-json" };
   const start = text.replace(/^(?:\xef\xbb\xbf)?\s*/, "");
-  if (start.startsWith("{") || start.startsWith("[")) return detectJson(start);
+  if (start.startsWith("{") && isSpeedscope(start)) return { format: "speedscope" };
   if (isBinary(bytes)) return { format: "pprof" };
-  if (/^@\w*\[/m.test(text)) return { format: "bpftrace" };
+  if (/^@\w*\[(?:\r?$|[^\n]*, \r?$|[^\n]*\]:)/m.test(text)) return { format: "bpftrace" };
   if (/^[ \t]*\S.*?[ \t]-?\d+(?:\/-?\d+)?[ \t][^\n]*\S:[^\n]*\n[ \t]+[0-9a-f]{4,16}(?: |\n)/m.test(text)) {
     return { format: "perf-script" };
   }
@@ -38,10 +38,8 @@ const UNKNOWN: Detected = {
   hint: "known: bpftrace maps (text, -f json), folded stacks, perf script, speedscope, pprof",
 };
 
-function detectJson(text: string): Detected {
-  if (text.includes("speedscope.app/file-format-schema.json")) return { format: "speedscope" };
-  if (/"(?:profiles|shared)"\s*:/.test(text)) return { format: "speedscope" };
-  return UNKNOWN;
+function isSpeedscope(text: string): boolean {
+  return text.includes("speedscope.app/file-format-schema.json") || /"(?:profiles|shared)"\s*:/.test(text);
 }
 
 /** Text of any kind has no such control characters; every pprof file has some in its first messages. */

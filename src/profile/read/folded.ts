@@ -1,5 +1,4 @@
 import { addProfile, addSample, type ProfileData, type ProfileStore } from "../store/store.ts";
-import { IntList } from "../store/lists.ts";
 import { NO_STACK_FRAME } from "../model.ts";
 import { ByteInterner } from "./byte-interner.ts";
 import { KERNEL_FILE } from "./frame-text.ts";
@@ -16,9 +15,8 @@ export class FoldedReader implements BlockReader {
   readonly report: ReadReport = createReport("folded");
   readonly #store: ProfileStore;
   readonly #data: ProfileData;
+  /** Each name's note is its frame + 1. */
   readonly #names = new ByteInterner();
-  /** Frame + 1 by name. */
-  readonly #frames = new IntList(1 << 12);
   #path = new Int32Array(512);
 
   constructor(store: ProfileStore, name: string) {
@@ -68,13 +66,13 @@ export class FoldedReader implements BlockReader {
 
   #frameOf(view: DataView, start: number, end: number): number {
     const raw = this.#names.intern(view, start, end);
-    const known = this.#frames.at(raw);
+    const known = this.#names.note(raw, 0);
     if (known > 0) return known - 1;
     const text = this.#names.text(raw);
     const frame = text.endsWith("_[k]")
       ? this.#store.frames.internText(text.slice(0, -4), KERNEL_FILE)
       : this.#store.frames.internText(text);
-    this.#frames.set(raw, frame + 1);
+    this.#names.setNote(raw, 0, frame + 1);
     return frame;
   }
 }

@@ -34,7 +34,7 @@ export class JsonScanner {
   readonly #open: boolean[] = [];
   #expectsKey = false;
   /** A string or number that began in an earlier block. */
-  #rest: Buffer<ArrayBufferLike> = Buffer.alloc(0);
+  #rest: Buffer = Buffer.alloc(0);
   #within: "nothing" | "string" | "escape" | "scalar" | "line" = "nothing";
   /** Lines that are no record. Only with a record per line. */
   otherLines = 0;
@@ -67,6 +67,8 @@ export class JsonScanner {
       } else if (byte === CLOSE_OBJECT || byte === CLOSE_ARRAY) {
         this.#end(byte === CLOSE_OBJECT);
         place += 1;
+      } else if (byte >= 48 && byte <= 57) {
+        place = this.#digits(bytes, place, end);
       } else if (isScalarByte(byte)) {
         place = this.#scalar(bytes, place, end);
       } else {
@@ -156,6 +158,21 @@ export class JsonScanner {
     this.#rest = Buffer.alloc(0);
     if (isKey) this.#handler.key(whole, 0, whole.length);
     else this.#handler.string(whole, 0, whole.length);
+  }
+
+  /** A whole number that ends in this block, which is what most of a profile is made of. */
+  #digits(bytes: Buffer, start: number, end: number): number {
+    let value = 0;
+    let place = start;
+    for (; place < end; place++) {
+      const digit = (bytes[place] ?? 0) - 48;
+      if (digit < 0 || digit > 9) break;
+      value = value * 10 + digit;
+    }
+    if (place === end || place - start > 15 || isScalarByte(bytes[place] ?? 0))
+      return this.#scalar(bytes, start, end);
+    this.#handler.number(value);
+    return place;
   }
 
   #scalar(bytes: Buffer, start: number, end: number): number {

@@ -23,9 +23,8 @@ export class PerfScriptReader implements BlockReader {
   readonly #store: ProfileStore;
   readonly #name: string;
   readonly #events = new Map<string, ProfileData>();
+  /** Each line's note is its frame + 1, −1 for a line that is no frame. */
   readonly #lines = new ByteInterner();
-  /** Frame + 1 by line; −1 for a line that is no frame. */
-  readonly #frames = new IntList(1 << 12);
   #event: ProfileData | null = null;
   /** The current sample, leaf first, then turned around in `#path`. */
   readonly #raw = new IntList(512);
@@ -65,7 +64,7 @@ export class PerfScriptReader implements BlockReader {
     let start = line;
     while (bytes[start] === SPACE || bytes[start] === TAB) start += 1;
     const raw = this.#lines.internFrame(view, start, false);
-    const known = this.#frames.at(raw);
+    const known = this.#lines.note(raw, 0);
     const frame = known === 0 ? this.#learnFrame(raw) : known;
     if (frame > 0) this.#raw.push(frame - 1);
     else countIgnored(this.report, "source lines");
@@ -75,7 +74,7 @@ export class PerfScriptReader implements BlockReader {
   #learnFrame(raw: number): number {
     const frame = parsePerfFrame(this.#lines.text(raw));
     const number = frame === null ? -1 : this.#store.frames.internText(frame.name, frame.file) + 1;
-    this.#frames.set(raw, number);
+    this.#lines.setNote(raw, 0, number);
     return number;
   }
 
@@ -140,5 +139,7 @@ export function parsePerfFrame(text: string): { name: string; file?: string } | 
   const known = module === null || module === "[unknown]" || module === "inlined" ? null : module;
   if (name !== "" && name !== "[unknown]") return known === null ? { name } : { name, file: known };
   if (known === null) return { name: "[unknown]" };
+  // The map of a JIT is named after its process: code without a name is the same in every run.
+  if (/^\/tmp\/perf-\d+\.map$/.test(known)) return { name: "[JIT]", file: "[JIT]" };
   return { name: `[${known.replace(/^\[(.*)\]$/s, "$1").replace(/^.*\//s, "")}]`, file: known };
 }

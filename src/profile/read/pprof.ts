@@ -69,7 +69,6 @@ export class PprofReader implements BlockReader {
   #readLocations(profile: Profile, text: (index: number | bigint) => string): Map<number, number[]> {
     const functions = new Map(profile.function.map((item) => [Number(item.id), item]));
     const mappings = new Map(profile.mapping.map((item) => [Number(item.id), text(item.filename)]));
-    const nameless = (location: Location): string => `0x${location.address.toString(16)}`;
     return new Map(
       profile.location.map((location) => {
         const module = mappings.get(Number(location.mappingId)) ?? "";
@@ -79,14 +78,18 @@ export class PprofReader implements BlockReader {
           const source = item === undefined ? "" : text(item.filename);
           const file = module.startsWith("[kernel") ? KERNEL_FILE : source || module || undefined;
           const number = source === "" || Number(line.line) <= 0 ? undefined : Number(line.line);
-          return this.#store.frames.internText(name || nameless(location), file, number);
+          return this.#store.frames.internText(name || nameAddress(location), file, number);
         });
         const file = module === "" ? undefined : module;
-        if (frames.length === 0) frames.push(this.#store.frames.internText(nameless(location), file));
+        if (frames.length === 0) frames.push(this.#store.frames.internText(nameAddress(location), file));
         return [Number(location.id), frames];
       }),
     );
   }
+}
+
+function nameAddress(location: Location): string {
+  return `0x${location.address.toString(16)}`;
 }
 
 /** null for bytes that are no profile: the library throws or makes nonsense of them. */

@@ -1,9 +1,8 @@
 import { basename } from "node:path";
 import type { Readable } from "node:stream";
 import { EXIT, TraceError } from "../../error.ts";
-import { printPath } from "../../files/write-error.ts";
 import type { ProfileStore } from "../store/store.ts";
-import { forEachBlock } from "./blocks.ts";
+import { forEachBlock, type BlockUser } from "./blocks.ts";
 import { BpftraceJsonReader } from "./bpftrace-json.ts";
 import { BpftraceTextReader } from "./bpftrace-text.ts";
 import { detectFormat } from "./detect.ts";
@@ -11,9 +10,12 @@ import { FoldedReader } from "./folded.ts";
 import { PerfScriptReader } from "./perf-script.ts";
 import { PprofReader } from "./pprof.ts";
 import type { Block, BlockReader, InputFormat, ReadReport } from "./report.ts";
-import { openSource } from "./source.ts";
+import { openSource, type ByteSource } from "./source.ts";
 import { SpeedscopeReader } from "./speedscope.ts";
 import { createStore } from "../store/store.ts";
+
+/** Enough to know a format by. */
+const HEAD_BYTES = 1 << 18;
 
 export interface ReadOptions {
   /** What `-` reads. Default: process.stdin. */
@@ -31,11 +33,21 @@ export async function readProfiles(
   path: string,
   options: ReadOptions = {},
 ): Promise<ReadReport> {
-  const source = await openSource(path, options.stdin);
+  return readSource(store, path, await openSource(path, options.stdin), options);
+}
+
+/** The same for a source that is open; it is closed in the end. `pieceBytes` is how much a reader sees at once. */
+export async function readSource(
+  store: ProfileStore,
+  path: string,
+  source: ByteSource,
+  options: ReadOptions = {},
+  pieceBytes?: number,
+): Promise<ReadReport> {
   const name = path === "-" ? "standard input" : basename(path);
   let reader: BlockReader | null = null;
   try {
-    await forEachBlock(source, (head) => {
+    const begin = (head: Block): BlockUser => {
       const made = createReader(store, path, name, head);
       reader = made;
       return {
@@ -45,7 +57,8 @@ export async function readProfiles(
           made.push(block);
         },
       };
-    });
+    };
+    await forEachBlock(source, begin, pieceBytes);
   } finally {
     await source.close();
   }
@@ -53,6 +66,19 @@ export async function readProfiles(
   if (report === null || samples === 0) throw explainNothing(path, report);
   if (source.truncated) report.damaged += 1;
   return report;
+}
+
+/** What the file at `path` is, null if it is nothing we know. Throws TraceError if it cannot be read. */
+export async function identifyFile(path: string): Promise<InputFormat | null> {
+  const source = await openSource(path);
+  try {
+    const head = Buffer.alloc(HEAD_BYTES);
+    const size = await source.read(head, 0, HEAD_BYTES);
+    const detected = detectFormat(head.subarray(0, size));
+    return "format" in detected ? detected.format : null;
+  } finally {
+    await source.close();
+  }
 }
 
 function finishReader(reader: BlockReader | null): { report: ReadReport | null; samples: number } {
@@ -63,7 +89,7 @@ function finishReader(reader: BlockReader | null): { report: ReadReport | null; 
 function createReader(store: ProfileStore, path: string, name: string, head: Block): BlockReader {
   const detected = detectFormat(head.bytes.subarray(head.start, head.end));
   if ("format" in detected) return READERS[detected.format](store, name, head);
-  throw new TraceError(EXIT.failed, `cannot convert ${printPath(path)}`, {
+  throw new TraceError(EXIT.failed, `cannot convert ${path}`, {
     why: detected.unreadable,
     hint: detected.hint,
   });
@@ -97,11 +123,11 @@ function wholeLines(head: Block): Block {
 
 function explainNothing(path: string, report: ReadReport | null): TraceError {
   if (report === null) {
-    return new TraceError(EXIT.failed, `nothing to convert in ${printPath(path)}`, { why: "it is empty" });
+    return new TraceError(EXIT.failed, `nothing to convert in ${path}`, { why: "it is empty" });
   }
   const parts = [...report.ignored].map(([reason, count]) => `${count} ${reason}`);
   if (report.damaged > 0) parts.unshift(`${report.damaged} damaged`);
-  return new TraceError(EXIT.failed, `no stacks in ${printPath(path)}`, {
+  return new TraceError(EXIT.failed, `no stacks in ${path}`, {
     why: `read as ${report.format}: ${parts.join(", ") || "no samples"}`,
     hint: report.format.startsWith("bpftrace")
       ? "a map needs a stack in its key: @[kstack, ustack, comm] = count()"
@@ -109,13 +135,16 @@ function explainNothing(path: string, report: ReadReport | null): TraceError {
   });
 }
 
+/** What is left out of every file of its kind, and nobody would look for in a profile. */
+const EXPECTED: ReadonlySet<string> = new Set(["other lines", "comments", "values without a key"]);
+
 /** A line for the operator about what was not converted, null if everything was. */
 export function describeReport(report: ReadReport): string | null {
   const parts: string[] = [];
   const unit = report.format === "speedscope" || report.format === "pprof" ? "entries" : "lines";
   if (report.damaged > 0) parts.push(`${report.damaged} damaged ${unit} not converted`);
   for (const [reason, count] of report.ignored) {
-    if (reason !== "other lines" && reason !== "comments") parts.push(`${count} ${reason} left out`);
+    if (!EXPECTED.has(reason)) parts.push(`${count} ${reason} left out`);
   }
   return parts.length === 0 ? null : parts.join("; ");
 }

@@ -1,5 +1,3 @@
-import type { ProfileStore } from "../store/store.ts";
-
 export type InputFormat = "bpftrace" | "bpftrace-json" | "folded" | "perf-script" | "speedscope" | "pprof";
 
 /** What a reader made of its input. Every line is either converted or counted here. */
@@ -38,6 +36,3 @@ export interface BlockReader {
   /** The input ends: what is still open is damaged. */
   finish(): void;
 }
-
-/** Makes a reader that fills `store`; `name` is the input's, for profiles that have none of their own. */
-export type CreateReader = (store: ProfileStore, name: string) => BlockReader;

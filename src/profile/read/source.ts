@@ -1,8 +1,8 @@
 import { open, type FileHandle } from "node:fs/promises";
-import { Readable, Transform } from "node:stream";
+import { Readable, type Transform } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { EXIT, TraceError } from "../../error.ts";
-import { printPath, readErrorCode } from "../../files/write-error.ts";
+import { readErrorCode } from "../../files/write-error.ts";
 
 /** A source of bytes, unpacked if it is gzip. */
 export interface ByteSource {
@@ -32,11 +32,11 @@ export async function openSource(path: string, stdin: Readable = process.stdin):
 }
 
 /** Turns a failed read of `path` into an error with its cause. */
-export function explainReadError(error: unknown, path: string): unknown {
+function explainReadError(error: unknown, path: string): unknown {
   const code = readErrorCode(error);
   if (error instanceof TraceError || code === null) return error;
   const why = READ_ERRORS[code] ?? code;
-  return new TraceError(EXIT.failed, `cannot read ${printPath(path)}`, { why, cause: error });
+  return new TraceError(EXIT.failed, `cannot read ${path}`, { why, cause: error });
 }
 
 const READ_ERRORS: Record<string, string | undefined> = {

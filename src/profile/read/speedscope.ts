@@ -42,6 +42,8 @@ export class SpeedscopeReader implements BlockReader, JsonHandler {
   /** The last key at each depth. */
   readonly #keys: string[] = [];
   #depth = 0;
+  /** What a bare number means here: nearly all of a file is numbers. */
+  #numbers: "frames" | "weights" | "other" = "other";
   #active = 0;
   #path = new Int32Array(512);
   #length = 0;
@@ -79,7 +81,10 @@ export class SpeedscopeReader implements BlockReader, JsonHandler {
     this.#keys[this.#depth] = "";
     const inProfiles = this.#keys[1] === "profiles";
     if (inProfiles && this.#depth === 3 && object) this.#profiles.push(createRawProfile());
-    else if (inProfiles && this.#depth === 5) {
+    else if (inProfiles && this.#depth === 4) {
+      this.#numbers = this.#keys[3] === "weights" ? "weights" : "other";
+    } else if (inProfiles && this.#depth === 5) {
+      this.#numbers = this.#keys[3] === "samples" ? "frames" : "other";
       this.#length = 0;
       this.#event = { open: null, at: null, frame: null };
     } else if (this.#keys[1] === "shared" && this.#keys[2] === "frames" && this.#depth === 4 && object) {
@@ -94,6 +99,7 @@ export class SpeedscopeReader implements BlockReader, JsonHandler {
         profile.samples.push(this.#stacks.intern(this.#path, this.#length));
       } else if (this.#keys[3] === "events") this.#addEvent(profile);
     }
+    this.#numbers = "other";
     this.#depth -= 1;
   }
 
@@ -122,11 +128,12 @@ export class SpeedscopeReader implements BlockReader, JsonHandler {
   }
 
   number(value: number): void {
+    if (this.#numbers === "frames") return this.#addFrame(value);
     const profile = this.#profiles.at(-1);
-    if (this.#keys[1] === "profiles" && profile !== undefined) {
-      if (this.#depth === 5 && this.#keys[3] === "samples") this.#addFrame(value);
-      else if (this.#depth === 4 && this.#keys[3] === "weights") profile.weights.push(value);
-      else if (this.#depth === 5 && this.#keys[5] === "at") this.#event.at = value;
+    if (this.#numbers === "weights") {
+      profile?.weights.push(value);
+    } else if (this.#keys[1] === "profiles" && profile !== undefined) {
+      if (this.#depth === 5 && this.#keys[5] === "at") this.#event.at = value;
       else if (this.#depth === 5 && this.#keys[5] === "frame") this.#event.frame = value;
     } else if (this.#keys[1] === "shared" && this.#depth === 4 && this.#keys[4] === "line") {
       const frame = this.#frames.at(-1);

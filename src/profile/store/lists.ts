@@ -16,7 +16,7 @@ export class IntList {
   reserve(extra: number): void {
     const needed = this.length + extra;
     if (needed <= this.data.length) return;
-    const grown = new Int32Array(Math.max(needed, Math.ceil(this.data.length * 1.5)));
+    const grown = new Int32Array(Math.max(needed, this.data.length * 2));
     grown.set(this.data.subarray(0, this.length));
     this.data = grown;
   }

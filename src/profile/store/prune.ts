@@ -52,7 +52,8 @@ export function visitTree(tree: StackTree, cut: Cut, visit: Visit): void {
       folds[level] = -1;
     }
   };
-  for (const [entry, stack] of tree.list.entries()) {
+  for (let entry = 0; entry < tree.list.length; entry++) {
+    const stack = tree.list[entry] ?? 0;
     leaveDownTo((tree.prefixes[entry] ?? 0) + 1);
     const depth = cut.depths[entry] ?? 0;
     const weight = tree.weights[entry] ?? 0;
@@ -66,17 +67,20 @@ export function visitTree(tree: StackTree, cut: Cut, visit: Visit): void {
 
 /** Everything is kept but what no viewer can open. */
 function cutNothing(tree: StackTree): Cut {
+  return measureCut(tree, listDepths(tree));
+}
+
+function listDepths(tree: StackTree): Int32Array {
   const depths = new Int32Array(tree.list.length);
-  for (const [entry, stack] of tree.list.entries())
-    depths[entry] = Math.min(MAX_DEPTH, tree.table.depth(stack));
-  return measureCut(tree, depths);
+  for (let entry = 0; entry < depths.length; entry++) {
+    depths[entry] = Math.min(MAX_DEPTH, tree.table.depth(tree.list[entry] ?? 0));
+  }
+  return depths;
 }
 
 function cutAt(tree: StackTree, chains: Chains, steps: Steps, allowed: number): Cut {
   const { threshold, quota } = findThreshold(steps, allowed);
-  const depths = new Int32Array(tree.list.length);
-  for (const [entry, stack] of tree.list.entries())
-    depths[entry] = Math.min(MAX_DEPTH, tree.table.depth(stack));
+  const depths = listDepths(tree);
   let left = quota;
   // From the end: parents before their children, so that a range is cut once.
   for (let chain = chains.count - 1; chain >= 0; chain--) {
@@ -109,36 +113,19 @@ interface Steps {
 }
 
 function listSteps(chains: Chains): Steps {
-  const sorted = chains.weight.slice(0, chains.count).toSorted();
-  let count = 0;
-  for (let index = 0; index < sorted.length; index++) {
-    if (index === 0 || sorted[index] !== sorted[index - 1]) sorted[count++] = sorted[index] ?? 0;
-  }
-  const weights = sorted.subarray(0, count);
-  const above = new Float64Array(count);
+  const nodes = new Map<number, number>();
   for (let chain = 0; chain < chains.count; chain++) {
-    const step = findStep(weights, chains.weight[chain] ?? 0);
-    above[step] = (above[step] ?? 0) + (chains.to[chain] ?? 0) - (chains.from[chain] ?? 0);
+    const weight = chains.weight[chain] ?? 0;
+    nodes.set(weight, (nodes.get(weight) ?? 0) + (chains.to[chain] ?? 0) - (chains.from[chain] ?? 0));
   }
+  const weights = Float64Array.from(nodes.keys()).toSorted();
+  const above = new Float64Array(weights.length);
   let sum = 0;
-  for (let step = count - 1; step >= 0; step--) {
-    const own = above[step] ?? 0;
+  for (let step = weights.length - 1; step >= 0; step--) {
     above[step] = sum;
-    sum += own;
+    sum += nodes.get(weights[step] ?? 0) ?? 0;
   }
   return { weights, above };
-}
-
-/** Index of `weight`, which is in the ascending list. */
-function findStep(weights: Float64Array, weight: number): number {
-  let low = 0;
-  let high = weights.length - 1;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((weights[middle] ?? 0) < weight) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
 
 /** The weight above which all chains fit into `allowed` nodes, and how many nodes of exactly that weight do too. */
@@ -158,13 +145,25 @@ function measureCut(tree: StackTree, depths: Int32Array): Cut {
     stacks += 1;
     weight += tree.weights[entry] ?? 0;
   }
-  const cut = { depths, nodes, stacks, weight };
-  if (stacks === 0) return cut;
+  return { depths, nodes: nodes + countFolds(tree, depths), stacks, weight };
+}
+
+/** How many folded frames the cut makes: one for each place at which something was cut off. */
+function countFolds(tree: StackTree, depths: Int32Array): number {
+  // By depth: the path to the current node has a folded frame there already.
+  const open = new Uint8Array(MAX_DEPTH + 2);
+  let previous = 0;
   let folds = 0;
-  visitTree(tree, cut, (_stack, _length, folded) => {
-    if (folded) folds += 1;
-  });
-  return { ...cut, nodes: nodes + folds };
+  for (let entry = 0; entry < depths.length; entry++) {
+    for (let level = tree.prefixes[entry] ?? 0; level < previous; level++) open[level + 1] = 0;
+    const depth = depths[entry] ?? 0;
+    if (isCut(tree, depths, entry)) {
+      if (open[depth] === 0) folds += 1;
+      open[depth] = 1;
+    }
+    previous = depth;
+  }
+  return folds;
 }
 
 function maxDepth(cut: Cut): number {

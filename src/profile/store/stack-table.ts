@@ -1,6 +1,6 @@
 import { IntList } from "./lists.ts";
 
-/** Every different stack once, as frame ids root → leaf, all in one array: 4 bytes a frame. */
+/** Stacks as frame ids root → leaf, all in one array: 4 bytes a frame. */
 export class StackTable {
   /** Frame ids of all stacks, one after the other. */
   readonly ids = new IntList(1 << 16);
@@ -9,6 +9,7 @@ export class StackTable {
   #hashes = new IntList(1 << 12);
   /** Open addressing; 0 is free, else stack + 1. */
   #slots = new Int32Array(1 << 13);
+  #interned = 0;
 
   constructor() {
     this.starts.push(0);
@@ -41,15 +42,31 @@ export class StackTable {
       if (this.#hashes.at(entry - 1) === hash && this.#equals(entry - 1, path, length)) return entry - 1;
       slot = (slot + 1) & mask;
     }
-    const stack = this.count;
+    const stack = this.append(path, length);
     this.#slots[slot] = stack + 1;
-    this.#hashes.push(hash);
-    this.ids.reserve(length);
-    this.ids.data.set(length === path.length ? path : path.subarray(0, length), this.ids.length);
-    this.ids.length += length;
-    this.starts.push(this.ids.length);
-    if (stack * 2 > mask) this.#grow();
+    this.#hashes.set(stack, hash);
+    this.#interned += 1;
+    if (this.#interned * 2 > mask) this.#grow();
     return stack;
+  }
+
+  /**
+   * Takes the stack without looking whether it is there already. For profiles without order whose stacks are mostly
+   * different, as the keys of a map: the tree merges equal ones anyway.
+   */
+  append(path: Int32Array, length: number): number {
+    const { ids } = this;
+    ids.reserve(length);
+    const { data, length: start } = ids;
+    for (let index = 0; index < length; index++) data[start + index] = path[index] ?? 0;
+    return this.close(start + length);
+  }
+
+  /** For callers that write the frames behind `ids.length` themselves, with room reserved: a stack ends at `end`. */
+  close(end: number): number {
+    this.ids.length = end;
+    this.starts.push(end);
+    return this.count - 1;
   }
 
   #equals(stack: number, path: Int32Array, length: number): boolean {
@@ -63,10 +80,11 @@ export class StackTable {
   #grow(): void {
     const slots = new Int32Array(this.#slots.length * 2);
     const mask = slots.length - 1;
-    for (let stack = 0; stack < this.count; stack++) {
-      let slot = this.#hashes.at(stack) & mask;
+    for (const entry of this.#slots) {
+      if (entry === 0) continue;
+      let slot = this.#hashes.at(entry - 1) & mask;
       while (slots[slot] !== 0) slot = (slot + 1) & mask;
-      slots[slot] = stack + 1;
+      slots[slot] = entry;
     }
     this.#slots = slots;
   }

@@ -6,7 +6,7 @@ import type { StackTree } from "./tree.ts";
 /** Samples in time order, `window` of them at a time: within a window they are sorted and equal ones summed up. */
 export interface TimeOrder {
   readonly window: number;
-  /** Nodes a viewer makes when it lays the samples end to end. */
+  /** Nodes a viewer makes when it lays the samples end to end; more than the budget may be less than all. */
   readonly nodes: number;
 }
 
@@ -18,9 +18,14 @@ export interface TimeOrder {
 export function fitTimeOrder(data: ProfileData, tree: StackTree, cut: Cut, budget: number): TimeOrder {
   const places = placeStacks(tree);
   for (let window = 1; ; window *= 2) {
-    const nodes = countNodes(data, tree, cut, places, window);
+    const nodes = countNodes(data, tree, cut, places, window, budget);
     if (nodes <= budget || window >= data.stacks.length) return { window, nodes };
   }
+}
+
+/** Nodes of the samples in their exact order, or some number above `enough`. */
+export function countInTime(data: ProfileData, tree: StackTree, cut: Cut, enough: number): number {
+  return countNodes(data, tree, cut, placeStacks(tree), 1, enough);
 }
 
 /** Calls `visit` for the samples in order, with `cut` applied. */
@@ -32,7 +37,10 @@ export function visitInTime(
   visit: Visit,
 ): void {
   const places = placeStacks(tree);
-  walkWindows(data, tree, cut, places, window, visit);
+  walkWindows(data, tree, cut, places, window, (stack, length, folded, weight) => {
+    visit(stack, length, folded, weight);
+    return true;
+  });
 }
 
 function countNodes(
@@ -41,6 +49,7 @@ function countNodes(
   cut: Cut,
   places: Int32Array,
   window: number,
+  enough: number,
 ): number {
   let nodes = 0;
   let previous = -1;
@@ -54,27 +63,29 @@ function countNodes(
     previous = stack;
     previousLength = length;
     previousFolded = folded;
+    return nodes <= enough;
   });
   return nodes;
 }
 
+/** Until `visit` returns false. */
 function walkWindows(
   data: ProfileData,
   tree: StackTree,
   cut: Cut,
   places: Int32Array,
   window: number,
-  visit: Visit,
+  visit: (...sample: Parameters<Visit>) => boolean,
 ): void {
-  const show = (entry: number, weight: number): void => {
+  const show = (entry: number, weight: number): boolean => {
     const stack = tree.list[entry] ?? 0;
     const length = cut.depths[entry] ?? 0;
-    visit(stack, length, length < tree.table.depth(stack), weight);
+    return visit(stack, length, length < tree.table.depth(stack), weight);
   };
   const { length } = data.stacks;
   if (window === 1) {
     for (let index = 0; index < length; index++) {
-      show(places[data.stacks.at(index)] ?? 0, data.weights.at(index));
+      if (!show(places[data.stacks.at(index)] ?? 0, data.weights.at(index))) return;
     }
     return;
   }
@@ -87,7 +98,8 @@ function walkWindows(
       sums.set(entry, (sums.get(entry) ?? 0) + data.weights.at(index));
     }
     // Places are depth first: neighbours share the longest prefixes.
-    for (const entry of Int32Array.from(sums.keys()).toSorted()) show(entry, sums.get(entry) ?? 0);
+    for (const entry of Int32Array.from(sums.keys()).toSorted())
+      if (!show(entry, sums.get(entry) ?? 0)) return;
   }
 }
 

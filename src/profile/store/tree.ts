@@ -1,5 +1,5 @@
 import { FloatList, IntList } from "./lists.ts";
-import { measurePrefixes, sortStacks } from "./sort.ts";
+import { sortStacks } from "./sort.ts";
 import type { ProfileData, ProfileStore } from "./store.ts";
 import type { StackTable } from "./stack-table.ts";
 
@@ -23,13 +23,33 @@ export function buildTree(store: ProfileStore, data: ProfileData): StackTree {
   const table = store.stacks;
   const sums = sumByStack(table.count, data);
   const list = sums.list;
-  sortStacks(table, list);
+  const prefixes = sortStacks(table, list);
   const weights = new Float64Array(list.length);
-  for (const [index, stack] of list.entries()) weights[index] = sums.weights[stack] ?? 0;
-  const prefixes = measurePrefixes(table, list);
   let nodes = 0;
-  for (const [index, stack] of list.entries()) nodes += table.depth(stack) - (prefixes[index] ?? 0);
-  return { table, list, weights, prefixes, nodes };
+  let count = 0;
+  for (let index = 0; index < list.length; index++) {
+    const stack = list[index] ?? 0;
+    const depth = table.depth(stack);
+    const prefix = prefixes[index] ?? 0;
+    const weight = sums.weights[stack] ?? 0;
+    // Equal stacks stand side by side.
+    if (count > 0 && prefix === depth && table.depth(list[count - 1] ?? 0) === depth) {
+      weights[count - 1] = (weights[count - 1] ?? 0) + weight;
+      continue;
+    }
+    list[count] = stack;
+    prefixes[count] = prefix;
+    weights[count] = weight;
+    nodes += depth - prefix;
+    count += 1;
+  }
+  return {
+    table,
+    list: list.subarray(0, count),
+    weights: weights.subarray(0, count),
+    prefixes: prefixes.subarray(0, count),
+    nodes,
+  };
 }
 
 function sumByStack(count: number, data: ProfileData): { list: Int32Array; weights: Float64Array } {
@@ -92,7 +112,8 @@ export function listChains(tree: StackTree): Chains {
       }
     }
   };
-  for (const [entry, stack] of tree.list.entries()) {
+  for (let entry = 0; entry < tree.list.length; entry++) {
+    const stack = tree.list[entry] ?? 0;
     closeDownTo(tree.prefixes[entry] ?? 0, entry);
     const depth = tree.table.depth(stack);
     const own = tree.weights[entry] ?? 0;

@@ -43,7 +43,7 @@ export function createFoldedNames(store: ProfileStore): (frame: number) => strin
 }
 
 /** The format has no escapes: what would end the frame or the line is replaced. */
-export function nameFolded(frame: Frame): string {
+function nameFolded(frame: Frame): string {
   // oxlint-disable-next-line no-control-regex -- control characters are the point
   const name = frame.name.replaceAll(";", ":").replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ");
   return (name === "" ? "[no name]" : name) + (frame.file === KERNEL_FILE ? "_[k]" : "");
