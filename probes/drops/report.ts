@@ -52,12 +52,15 @@ function headerLine({ session, rows, end }: ReportInput): string {
   return parts.join(" · ");
 }
 
-function headline({ drops, benign, end, spark, session }: ReportInput): Block {
+function headline({ drops, benign, end, spark, session, findings }: ReportInput): Block {
   if (drops === 0) {
     const filtered = Object.keys(session.options).some((name) =>
       ["netns", "dev", "host", "port", "proto", "reason"].includes(name),
     );
     const time = end.seconds === 0 ? "before all probes were attached" : `in ${formatSeconds(end.seconds)}`;
+    if (findings.some((finding) => finding.severity === "problem")) {
+      return { kind: "headline", text: `No drop event ${time}, but the counters tell of loss`, tone: "warn" };
+    }
     return {
       kind: "headline",
       text: `No packets${filtered ? " that match the filters" : ""} were dropped ${time}`,

@@ -1,9 +1,7 @@
 import { Command, CommanderError } from "commander";
 import packageJson from "../../package.json" with { type: "json" };
 import type { CommandIo } from "./io.ts";
-import { addReplayCommand } from "./replay.ts";
 import { findForeignFilter } from "./trace-options.ts";
-import { addProbeCommand, unknownProbe } from "./trace.ts";
 import { EXIT, TraceError, type ExitCode } from "../error.ts";
 import { listProbes, loadProbe, type ProbeFolder } from "../probe/registry.ts";
 import type { ProbeDefinition } from "../probe/define.ts";
@@ -17,10 +15,15 @@ const COMMANDS: Readonly<Record<string, (program: Command, io: CommandIo) => Pro
   script: async (program, io) => (await import("./script.ts")).addScriptCommand(program, io),
   explain: async (program, io) => (await import("./explain.ts")).addExplainCommand(program, io),
   doctor: async (program, io) => (await import("./doctor.ts")).addDoctorCommand(program, io),
-  replay: addReplayCommand,
+  replay: async (program, io) => (await import("./replay.ts")).addReplayCommand(program, io),
   convert: async (program, io) => (await import("./convert.ts")).addConvertCommand(program, io),
   diff: async (program, io) => (await import("./diff.ts")).addDiffCommand(program, io),
-  view: async (program, io) => (await import("./view.ts")).addViewCommand(program, io),
+  view: async (program, io) =>
+    (await import("./view.ts")).addViewCommand(
+      program,
+      io,
+      (await import("../launch/browser.ts")).openBrowser,
+    ),
 };
 
 /** As a shell reports a process that ended by SIGINT. */
@@ -36,7 +39,7 @@ export async function main(argv: readonly string[], io: CommandIo): Promise<void
     const folder = probes.find((probe) => probe.name === wanted) ?? null;
     if (folder !== null) {
       definition = await loadProbe(folder);
-      addProbeCommand(program, definition, folder, io);
+      (await import("./trace.ts")).addProbeCommand(program, definition, folder, io);
     } else if (wanted !== null && Object.hasOwn(COMMANDS, wanted)) {
       // `run` traces and ends well on a signal; for the others it is an interruption.
       if (wanted !== "run" && io.takeSignals()) return io.exit(INTERRUPTED);
@@ -68,17 +71,15 @@ function createProgram(io: CommandIo): Command {
 }
 
 async function addEverything(program: Command, probes: readonly ProbeFolder[], io: CommandIo): Promise<void> {
+  const { addProbeCommand } = await import("./trace.ts");
   for (const folder of probes) addProbeCommand(program, await loadProbe(folder), folder, io);
   for (const add of Object.values(COMMANDS)) await add(program, io);
 }
 
 function unknownCommand(wanted: string, probes: readonly ProbeFolder[]): TraceError {
-  const error = unknownProbe(
-    wanted,
-    nearest(wanted, [...probes.map((probe) => probe.name), ...Object.keys(COMMANDS)]),
-  );
+  const close = nearest(wanted, [...probes.map((probe) => probe.name), ...Object.keys(COMMANDS)]);
   return new TraceError(EXIT.usage, `there is no command ${JSON.stringify(wanted)}`, {
-    why: error.why,
+    why: close.length > 0 ? `did you mean ${close.join(" or ")}?` : null,
     hint: "trace --help",
   });
 }

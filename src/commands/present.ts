@@ -25,8 +25,8 @@ export interface Presenter {
   ready(): void;
   /** Gives the terminal back, whatever happened. */
   close(this: void): void;
-  /** After the end: profile, findings, summary, report. Throws TraceError for what went wrong, after everything is out. */
-  conclude(session: Session): Promise<void>;
+  /** After the end: profile, findings, summary, report. `failure`: what ended the input early. Throws TraceError for what went wrong, after everything is out. */
+  conclude(session: Session, failure?: TraceError | null): Promise<void>;
 }
 
 /**
@@ -122,11 +122,11 @@ export function createPresenter(
       say(`trace ${info.command}: all probes are attached, tracing ${until}`);
     },
     close: closePage,
-    async conclude(session) {
+    async conclude(session, cause = null) {
       const wanted = profilePath();
       const end = session.finish(wanted);
       let profile: string | null = null;
-      let failure: TraceError | null = end.error;
+      let failure: TraceError | null = end.error ?? cause;
       if (wanted !== null && end.result.profiles.length > 0) {
         try {
           await writeSpeedscope(wanted, {

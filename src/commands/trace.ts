@@ -3,6 +3,7 @@ import { EXIT, TraceError } from "../error.ts";
 import { createAtomicWriter } from "../files/atomic.ts";
 import { readHostFacts, type HostFacts } from "../host/facts.ts";
 import { bpftraceCommand, bpftraceEnvironment } from "../launch/environment.ts";
+import { streamTool } from "../launch/stream.ts";
 import { runTool } from "../launch/tool.ts";
 import type { JsonObject, Options, ProbeDefinition, SessionInfo } from "../probe/define.ts";
 import { prepareProgram, type Program } from "../probe/prepare.ts";
@@ -11,6 +12,7 @@ import { isOwnSpeedscope } from "../profile/write.ts";
 import { profileName } from "../session/clock.ts";
 import type { Input } from "../session/input.ts";
 import { startLive, type LiveRun } from "../session/live.ts";
+import { describeTask, sampleMemory } from "../session/memory-sample.ts";
 import { createProviders } from "../session/providers.ts";
 import { createRecorder } from "../session/recording.ts";
 import { withReadySignal } from "../session/ready.ts";
@@ -19,6 +21,7 @@ import { formatBpftraceVersion, parseBpftraceVersion } from "../wire/version.ts"
 import { END_SIGNALS, type CommandIo } from "./io.ts";
 import { createPresenter } from "./present.ts";
 import { replayRecording } from "./replay.ts";
+import { traceSource, type Stopper } from "./source.ts";
 import { addTraceOptions, pickProbeOptions, type TraceOptions } from "./trace-options.ts";
 
 /** Adds `trace NAME` for one probe folder. */
@@ -57,6 +60,11 @@ export async function traceLive(
   const stopper = createStopper(io);
   try {
     const profile = checkProfile(definition.name, values, io);
+    const source = definition.source?.(options, { stdin: process.stdin, run: streamTool }) ?? null;
+    if (source !== null) {
+      await traceSource(definition, source, { ...values, ...profile }, options, io, stopper);
+      return;
+    }
     const host = await readHostFacts({ bpftracePath: values.bpftrace ?? null, run: runTool });
     const program = await prepareProgram(definition, template, host, {
       ...options,
@@ -101,11 +109,16 @@ async function followSession(
       path: host.bpftrace?.path ?? "bpftrace",
       command: bpftraceCommand(version, withReadySignal(program.script)),
       environment: bpftraceEnvironment(version, { mapKeys: definition.mapKeys ?? 4096 }),
-      providers: createProviders(
-        program.netns,
-        options.netns === undefined ? null : (program.netns.resolve(options.netns)?.inode ?? null),
-      ),
+      providers: {
+        ...createProviders(
+          program.netns,
+          options.netns === undefined ? null : (program.netns.resolve(options.netns)?.inode ?? null),
+        ),
+        "memory-sample": () => sampleMemory(host.pageSize),
+        task: describeTask,
+      },
       evidence: definition.evidence ?? [],
+      follows: definition.follows ?? [],
       duration: values.duration ?? null,
       interval: values.interval,
       onInput,
@@ -120,16 +133,9 @@ async function followSession(
   }
 }
 
-interface Stopper {
-  /** Ends the run, also one that has not started yet. */
-  stop(): void;
-  follow(run: LiveRun): void;
-  release(): void;
-}
-
 /** Signals end a run the normal way from the first moment on, also while the host is still being looked at. */
 function createStopper(io: CommandIo): Stopper {
-  let run: LiveRun | null = null;
+  let run: Pick<LiveRun, "stop"> | null = null;
   let isStopped = false;
   const stop = () => {
     isStopped = true;

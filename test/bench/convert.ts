@@ -71,8 +71,8 @@ export async function benchConvert(print: (line: string) => void): Promise<boole
     print(
       `trace is ${wall.toFixed(2)} times as fast, ${speedup.toFixed(2)} times by CPU time (wanted: ${WANTED.speedup})`,
     );
-    // Load on the machine disturbs the one or the other.
-    return Math.max(wall, speedup) >= WANTED.speedup && rss < WANTED.rss;
+    // What a user waits for counts; CPU time is shown because it moves less on a loaded machine.
+    return wall >= WANTED.speedup && rss < WANTED.rss;
   } finally {
     rmSync(folder, { recursive: true });
   }
