@@ -40,6 +40,7 @@ export async function prepareDrops(context: PrepareContext): Promise<Prepared> {
     types,
     enumPrefix: reasonField && !isAtLeast(context.host.bpftrace?.parsed ?? null, 0, 12),
     reasonField,
+    rxSocket: format !== null && findField(format, "rx_sk") !== null,
     reasons: reasons.map((reason) => ({ reason })),
     netfilter: netfilter ?? false,
     hooks: netfilter !== undefined || !reasonField,
@@ -56,6 +57,7 @@ export async function prepareDrops(context: PrepareContext): Promise<Prepared> {
   return {
     variables,
     tables: {
+      only: typeof variables["netnsInode"] === "number" ? variables["netnsInode"] : null,
       netns: Object.fromEntries(
         (await context.listNetns()).map((info) => [String(info.inode), describeNetns(info)]),
       ),

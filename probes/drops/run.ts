@@ -138,7 +138,10 @@ export function runDrops(context: RunContext): ProbeRun {
         for (const row of rows) byReason[causeOf(row)] = (byReason[causeOf(row)] ?? 0) + row.count;
       else for (const { reason, count } of totals) byReason[reasons.name(reason) ?? "unknown"] = count;
       const benign = rows.reduce((sum, row) => sum + (row.benign ? row.count : 0), 0);
-      const networks = evidence.networks();
+      // Rules see every namespace (the other end of a veth, a listener elsewhere); with --netns only that one is reported.
+      const only = context.session.tables["only"] ?? null;
+      const isAsked = (inode: number) => only === null || inode === only;
+      const networks = evidence.networks().filter((network) => isAsked(network.netns.inode));
       const findings =
         networks.length === 0
           ? []
@@ -152,7 +155,7 @@ export function runDrops(context: RunContext): ProbeRun {
                 book,
                 evidence,
               }),
-            );
+            ).filter((finding) => finding.netns === null || isAsked(finding.netns.inode));
       const summary: JsonObject = {
         drops: { total: drops, benign, bytes: sumBytes(rows), byReason },
         unattributed,

@@ -5,6 +5,7 @@ import { createSocketDirectory } from "../host/sockets.ts";
 import { runTool } from "../launch/tool.ts";
 import type { Json } from "../probe/define.ts";
 import type { Providers } from "./live.ts";
+import { createSymbolProviders } from "./symbol-providers.ts";
 
 /** Namespaces come and go; looking at all processes again is bounded to once in this many seconds. */
 const REFRESH_SECONDS = 1;
@@ -15,15 +16,18 @@ const MAX_NETWORKS = 64;
 /**
  * Answers about this machine, null where there is none. `network` (`before`, `after`): counters, rules and settings of
  * all namespaces. `owner` (socket inode): the process that holds it. `netns` (inode): who a namespace is. `device` (`inode/ifindex`): its
- * name. `ksym` (low 32 bits of an address): the kernel function it is in.
+ * name. `ksym` (low 32 bits of an address): the kernel function it is in. `cpu` (`before`, `after`): the first line of /proc/stat.
+ * `process`, `frames`: see createSymbolProviders.
  */
-export function createProviders(netns: NetnsDirectory, only: number | null): Providers {
+export function createProviders(netns: NetnsDirectory, first: number | null): Providers {
   const find = createNetnsFinder(netns);
   const devices = new Map<number, Promise<Map<number, string>>>();
   const sockets = createSocketDirectory();
-  const interesting = new Set<number>();
+  const interesting = new Set<number>(first === null ? [] : [first]);
   let symbols: Promise<(site: number) => string | null> | null = null;
   return {
+    ...createSymbolProviders(),
+    cpu: async () => (await readFile("/proc/stat", "latin1")).split("\n", 1)[0] ?? null,
     async network(): Promise<Json> {
       await netns.refresh();
       const own = await readNetnsInode("/proc/self/ns/net");
@@ -32,9 +36,7 @@ export function createProviders(netns: NetnsDirectory, only: number | null): Pro
         .map(({ inode, name, path }) => ({ inode, name, path: inode === own ? null : path }))
         .filter((target) => target.path !== null || target.inode === own)
         .sort((a, b) => Number(interesting.has(b.inode)) - Number(interesting.has(a.inode)));
-      const wanted =
-        only === null ? targets.slice(0, MAX_NETWORKS) : targets.filter((target) => target.inode === only);
-      return await collectNet(wanted);
+      return await collectNet(targets.slice(0, MAX_NETWORKS));
     },
     async owner(key): Promise<Json> {
       const owner = await sockets.ownerOf(Number(key));

@@ -43,7 +43,8 @@ export function attribute(facts: Facts, drops: readonly DropFact[]): Attribution
       for (const [counter, value] of fits.entries()) if (value === level) assignment.allow(index, counter);
     assignment.solve();
   }
-  const beyond = forgive(facts, groups, proven, assignment);
+  const others = suspects.filter((suspect) => !proven.includes(suspect) && canHaveDropped(suspect));
+  const beyond = forgive(facts, groups, { proven, others, assignment });
   const explained = proven.flatMap((suspect, counter): Explained[] => {
     const shares = groups.map(
       (_, index) => assignment.assigned(index, counter) + (beyond.get(index)?.get(counter) ?? 0),
@@ -64,7 +65,6 @@ export function attribute(facts: Facts, drops: readonly DropFact[]): Attribution
     const count = assignment.open(index) - forgiven;
     return count > 0 ? [{ drops: group.drops, count }] : [];
   });
-  const others = suspects.filter((suspect) => !proven.includes(suspect) && canHaveDropped(suspect));
   return { explained, unexplained: findCandidates(open, others) };
 }
 
@@ -72,6 +72,9 @@ export function attribute(facts: Facts, drops: readonly DropFact[]): Attribution
 function canHaveDropped({ counted, isExact }: Suspect): boolean {
   return counted === null || (!isExact && counted > 0);
 }
+
+/** Each drop is held against each candidate: a flood from many addresses is judged by its largest flows. */
+const MAX_JUDGED = 256;
 
 interface Group {
   readonly drops: readonly DropFact[];
@@ -100,31 +103,49 @@ const START_GAP_SECONDS = 0.5;
 
 /**
  * What is left over of drops that a moved counter fits and that cannot be told from what fell between the reading of the
- * events and of the counters: by group, by counter. Also all of what a counter that was set back has not kept.
+ * events and of the counters: by group, by counter. Also all of what a counter that was set back has not kept. Drops that
+ * another rule surely matches are left to it.
  */
 function forgive(
   facts: Facts,
   groups: readonly Group[],
-  proven: readonly Suspect[],
-  assignment: Assignment,
+  {
+    proven,
+    others,
+    assignment,
+  }: {
+    readonly proven: readonly Suspect[];
+    readonly others: readonly Suspect[];
+    readonly assignment: Assignment;
+  },
 ): Map<number, Map<number, number>> {
   const beyond = new Map<number, Map<number, number>>();
   const entries = groups.map((group, index) => ({ group, index, open: assignment.open(index) }));
   for (const [netns, members] of Map.groupBy(entries, ({ group }) => group.drops[0]?.netns ?? null)) {
     const total = members.reduce((sum, { group }) => sum + countDrops(group.drops), 0);
     const open = members.reduce((sum, member) => sum + member.open, 0);
-    const isGap = open <= Math.ceil((total / Math.max(facts.seconds, 1)) * gapSeconds(facts, netns));
+    const gap = gapSeconds(facts, netns);
+    const isGap = open <= Math.ceil((total * gap) / (facts.seconds + gap));
     for (const member of members) {
-      if (member.open === 0) continue;
+      if (member.open === 0 || hasSureMatch(member.group, others)) continue;
       const fitting = [...proven.keys()].filter((counter) => (member.group.fits[counter] ?? 3) <= 2);
       const wanted = fitting.filter((counter) => isGap || proven[counter]?.isReset === true);
-      const [best] = wanted.sort(
-        (a, b) => assignment.assigned(member.index, b) - assignment.assigned(member.index, a),
-      );
+      const assigned = (counter: number): number => assignment.assigned(member.index, counter);
+      const [best] = wanted.sort((a, b) => assigned(b) - assigned(a));
       if (best !== undefined) beyond.set(member.index, new Map([[best, member.open]]));
     }
   }
   return beyond;
+}
+
+function hasSureMatch(group: Group, suspects: readonly Suspect[]): boolean {
+  return group.drops
+    .slice(0, MAX_JUDGED)
+    .some((drop) => suspects.some((suspect) => isSureMatch(suspect, drop) && (fit(suspect, drop) ?? 3) <= 1));
+}
+
+function isSureMatch(suspect: Suspect, drop: DropFact): boolean {
+  return suspect.kind === "rule" && judge(suspect.match, drop) === "yes";
 }
 
 function gapSeconds(facts: Facts, netns: number | null): number {
@@ -132,9 +153,6 @@ function gapSeconds(facts: Facts, netns: number | null): number {
   const measured = network === undefined ? 0 : network.seconds - facts.seconds;
   return START_GAP_SECONDS + Math.min(5, Math.max(0, measured));
 }
-
-/** Each drop is held against each candidate: a flood from many addresses is judged by its largest flows. */
-const MAX_JUDGED = 256;
 
 function findCandidates(
   open: readonly { readonly drops: readonly DropFact[]; readonly count: number }[],
@@ -184,6 +202,6 @@ function candidatesFor(drop: DropFact, suspects: readonly Suspect[]): Suspect[] 
   const fitting = (good.length > 0 ? good : rated.filter(({ value }) => value === 2)).map(
     ({ suspect }) => suspect,
   );
-  const sure = fitting.filter((suspect) => suspect.kind === "rule" && judge(suspect.match, drop) === "yes");
+  const sure = fitting.filter((suspect) => isSureMatch(suspect, drop));
   return sure.length > 0 ? sure : fitting;
 }

@@ -1,6 +1,6 @@
 import { splitQuoted } from "../../../evidence/net/parse/iptables-words.ts";
 import type { ChainDelta, FirewallPlace, RuleDelta, SetElementDelta } from "../../../evidence/net/types.ts";
-import { quoteShell } from "../../../text/escape.ts";
+import { escapeText, quoteShell } from "../../../text/escape.ts";
 import { inNetns } from "../../commands.ts";
 import type { DropFact, Place } from "../../facts.ts";
 import { same } from "./words.ts";
@@ -35,7 +35,8 @@ export function deleteRule(
   const isUnique = !all.some(
     (other) => other !== rule && isSameChain(other, rule) && other.text === rule.text,
   );
-  if (isUnique)
+  // A comment may hold a newline or worse, which no report shows as such.
+  if (isUnique && escapeText(rule.text) === rule.text)
     return [inNetns(netns, `${tool} -D ${splitQuoted(rule.text).slice(1).map(quoteShell).join(" ")}`)];
   return [inNetns(netns, rule.handle === null ? byNumber : deleteByHandle(rule))];
 }

@@ -14,7 +14,18 @@ export function nameDrops(drops: readonly DropFact[], hook: string | null): stri
 }
 
 /** The proof: how the counter's movement compares with the drops seen. `all`: everything that was explained in that namespace. */
-export function tellCount(own: Explained, all: readonly Explained[], seen: readonly DropFact[]): string {
+export function tellCount(
+  own: Explained,
+  {
+    all,
+    seen,
+    isFiltered,
+  }: {
+    readonly all: readonly Explained[];
+    readonly seen: readonly DropFact[];
+    readonly isFiltered: boolean;
+  },
+): string {
   const { suspect, count, drops } = own;
   const counted = suspect.counted ?? count;
   const hooks = new Set(drops.map(({ hook }) => hook));
@@ -37,7 +48,10 @@ export function tellCount(own: Explained, all: readonly Explained[], seen: reado
   if (counted < count) {
     return `${moved}, and ${formatCount(count)} ${name} are its own: events are counted from a little earlier than rules`;
   }
-  return `${moved}; ${formatCount(count)} ${name} were seen: the rest is outside of what trace looked at`;
+  const rest = isFiltered
+    ? "not all packets were looked at"
+    : "the rest came before or after, or is in no flow";
+  return `${moved}; ${formatCount(count)} ${name} were seen: ${rest}`;
 }
 
 /** Hooks of devices, bridges and ARP are none of those that drop records tell apart. */

@@ -29,7 +29,7 @@ export function ruleFinding(suspect: RuleSuspect, { facts, own, all, seen }: Con
     other.kind === "rule" && other.network === network ? other.rule : [],
   );
   const evidence = [
-    tellCount(own, all, seen),
+    tellCount(own, { all, seen, isFiltered: facts.isFiltered }),
     tellFlows(own.drops),
     tellJumps(network, rule),
     rule.counterName === null ? null : `it counts with the named counter ${rule.counterName}`,
@@ -66,7 +66,7 @@ export function policyFinding(suspect: PolicySuspect, { facts, own, all, seen }:
   const evidence = [
     suspect.counted === null
       ? "nft does not count what meets a policy: no rule that can have dropped these packets is left"
-      : tellCount(own, all, seen),
+      : tellCount(own, { all, seen, isFiltered: facts.isFiltered }),
     tellFlows(own.drops),
     "no rule of the chain accepted them",
     ...tellEffects(facts, network, own.drops, null),

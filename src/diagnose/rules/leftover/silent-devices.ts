@@ -69,17 +69,10 @@ const isLoss = (name: string) => (describeCounter(name)?.severity ?? "info") !==
 
 function examineDevice(facts: Facts, ledger: Ledger, network: NetDelta, device: InterfaceDelta): Finding[] {
   const inode = network.netns.inode;
-  const losses = listLosses(device).filter(
-    ({ name }) => !ledger.isAccounted(inode, `${name}:${device.name}`),
+  const losses = listLosses(device).filter(({ name }) => !isTold(ledger, inode, name, device.name));
+  const driver = Object.entries(device.driver).flatMap(([key, change]) =>
+    hasMoved(change) ? [`${key} +${formatCount(change.delta ?? 0)}`] : [],
   );
-  const driver = Object.entries(device.driver)
-    .filter(
-      ([key, change]) =>
-        hasMoved(change) &&
-        !ledger.isAccounted(inode, `link.driver:${device.name}`) &&
-        !ledger.isAccounted(inode, `link.driver:${device.name}:${key}`),
-    )
-    .map(([key, change]) => `${key} +${formatCount(change.delta ?? 0)}`);
   const found = losses.flatMap((item) => {
     const events = countEvents(facts, network, device, describeCounter(item.name)?.explainedBy ?? []);
     const rest = item.delta - events;
@@ -87,9 +80,22 @@ function examineDevice(facts: Facts, ledger: Ledger, network: NetDelta, device: 
     const severity = grade(facts, item.name, rest);
     return severity === null ? [] : [tellLoss(facts, network, device, item, severity, driver)];
   });
-  if (found.length > 0 || driver.length === 0) return found;
+  const isSpoken = ["link.rx_dropped", "link.tx_dropped", "link.errors"].some((name) =>
+    ledger.isAccounted(inode, `${name}:${device.name}`),
+  );
+  if (found.length > 0 || driver.length === 0 || isSpoken) return found;
   const most = Math.max(...Object.values(device.driver).map(({ delta }) => delta ?? 0));
   return isMany(most, facts.seconds, MANY) ? [tellDriver(facts, network, device, driver, most)] : [];
+}
+
+/** Whether a rule has spoken of this counter, or of the column of `netstat -i` it belongs to. */
+function isTold(ledger: Ledger, netns: number, name: string, dev: string): boolean {
+  const column = /^link\.rx_(?:dropped|missed|fifo|over)/.test(name)
+    ? "link.rx_dropped"
+    : /^link\.tx_(?:dropped|fifo)/.test(name)
+      ? "link.tx_dropped"
+      : "link.errors";
+  return ledger.isAccounted(netns, `${name}:${dev}`) || ledger.isAccounted(netns, `${column}:${dev}`);
 }
 
 /** Drops on this device, or on the other end of its veth: a packet that one end refuses is counted at both. */

@@ -1,5 +1,6 @@
 import type { Rule } from "../../rule.ts";
 import { acceptQueue } from "./accept-queue.ts";
+import { captureBuffer } from "./capture-buffer.ts";
 import { checksum } from "./checksum.ts";
 import { closedPort } from "./closed-port.ts";
 import { datagramBuffer } from "./datagram-buffer.ts";
@@ -15,6 +16,7 @@ import { timeWait } from "./time-wait.ts";
 /** Sockets and TCP. The first claim what has counters of its own; what is left of a shared call site is for the last. */
 export const TRANSPORT_RULES: readonly Rule[] = [
   datagramBuffer,
+  captureBuffer,
   rawBuffer,
   protocolMemory,
   checksum,

@@ -14,6 +14,7 @@ export interface SegmentCause {
   /** Ends the sentence "N segments from A to port P refused: …". */
   readonly because: string;
   readonly explains: string;
+  /** As in the catalogues: `{ns}` stands for what leads into the namespace. */
   readonly check: readonly string[];
   readonly fix: readonly string[];
 }
@@ -29,7 +30,7 @@ export const CAUSES: readonly SegmentCause[] = [
     because: "their MD5 signature is missing, not expected or wrong (the password of a BGP session)",
     explains:
       "NOTFOUND: this side wants a signature and the peer sends none; UNEXPECTED: the other way round; FAILURE: the passwords differ",
-    check: ["nstat -az TcpExtTCPMD5NotFound TcpExtTCPMD5Unexpected TcpExtTCPMD5Failure", "ss -tnpo"],
+    check: ["{ns}nstat -az TcpExtTCPMD5NotFound TcpExtTCPMD5Unexpected TcpExtTCPMD5Failure", "{ns}ss -tnpo"],
     fix: ["# set the same password for this neighbour on both sides"],
   },
   {
@@ -40,7 +41,7 @@ export const CAUSES: readonly SegmentCause[] = [
     severity: "problem",
     because: "their TCP-AO authentication is missing, not expected or wrong",
     explains: "both sides need the same keys with the same key ids (RFC 5925)",
-    check: ["nstat -az TcpExtTCPAORequired TcpExtTCPAOBad TcpExtTCPAOKeyNotFound"],
+    check: ["{ns}nstat -az TcpExtTCPAORequired TcpExtTCPAOBad TcpExtTCPAOKeyNotFound"],
     fix: ["# set the same TCP-AO keys for this neighbour on both sides"],
   },
   {
@@ -51,7 +52,7 @@ export const CAUSES: readonly SegmentCause[] = [
     severity: "problem",
     because: "their TTL is lower than the program allows (TTL security of a BGP session)",
     explains: "the peer is more hops away than configured, or does not send with TTL 255",
-    check: ["nstat -az TcpExtTCPMinTTLDrop"],
+    check: ["{ns}nstat -az TcpExtTCPMinTTLDrop"],
     fix: ["# correct ttl-security (hops) of this neighbour on both sides"],
   },
   {
@@ -72,8 +73,8 @@ export const CAUSES: readonly SegmentCause[] = [
     explains:
       "several hosts behind one NAT address have different clocks, or a middlebox rewrites timestamps: new connections from them are refused while an old one is in TIME-WAIT",
     check: [
-      "nstat -az TcpExtPAWSEstab TcpExtPAWSActive TcpExtPAWSTimewait",
-      "sysctl net.ipv4.tcp_timestamps net.ipv4.tcp_tw_reuse",
+      "{ns}nstat -az TcpExtPAWSEstab TcpExtPAWSActive TcpExtPAWSTimewait",
+      "{ns}sysctl net.ipv4.tcp_timestamps net.ipv4.tcp_tw_reuse",
     ],
     fix: [
       "# have the NAT in front rewrite timestamps, or take it out; to prove it: sysctl -w net.ipv4.tcp_timestamps=0",
@@ -97,8 +98,8 @@ export const CAUSES: readonly SegmentCause[] = [
     explains:
       "the sender ignores the window, one side has forgotten the connection, or a middlebox (firewall, NAT, balancer) changes or mixes up sequence numbers",
     check: [
-      "nstat -az TcpExtTCPACKSkippedSeq TcpExtTCPChallengeACK TcpExtBeyondWindow",
-      "ss -tin state established",
+      "{ns}nstat -az TcpExtTCPACKSkippedSeq TcpExtTCPChallengeACK TcpExtBeyondWindow",
+      "{ns}ss -tin state established",
     ],
     fix: ["# compare captures at both ends: tcpdump -nn -S on each, same connection, same sequence numbers?"],
   },
@@ -112,7 +113,7 @@ export const CAUSES: readonly SegmentCause[] = [
     because: "a SYN came for a connection that exists already; it was answered with a challenge",
     explains:
       "the sender has forgotten the connection (crash, restart, NAT that reuses a port), or repeats its SYN-ACK because the ACK that ended the handshake got lost",
-    check: ["nstat -az TcpExtTCPSYNChallenge TcpExtTCPChallengeACK"],
+    check: ["{ns}nstat -az TcpExtTCPSYNChallenge TcpExtTCPChallengeACK"],
     fix: [
       "# look at the senders: trace drops --reason TCP_INVALID_SYN --events --duration 10s shows their flags",
     ],
@@ -127,7 +128,7 @@ export const CAUSES: readonly SegmentCause[] = [
     because: "their flags make no sense in the state of the connection",
     explains:
       "a port scan, a broken sender, or a middlebox that lets one side forget the connection and open it anew",
-    check: ["nstat -az TcpExtTCPChallengeACK"],
+    check: ["{ns}nstat -az TcpExtTCPChallengeACK"],
     fix: ["# look at the senders: trace drops --reason TCP_FLAGS --events --duration 10s shows the flags"],
   },
   {
@@ -141,7 +142,7 @@ export const CAUSES: readonly SegmentCause[] = [
       "the program here had closed the connection while its peer was still sending, so the connection was reset",
     explains:
       "normal for clients that stop reading early; where answers get lost, the program closes without reading to the end",
-    check: ["nstat -az TcpExtTCPAbortOnData TcpExtTCPAbortOnClose"],
+    check: ["{ns}nstat -az TcpExtTCPAbortOnData TcpExtTCPAbortOnClose"],
     fix: ["# in the program: shutdown(), read until the end, then close()"],
   },
   {
@@ -153,7 +154,7 @@ export const CAUSES: readonly SegmentCause[] = [
     because:
       "a filter on the socket (SO_ATTACH_FILTER, SO_ATTACH_BPF) or an eBPF program of its control group refused them",
     explains: "not a firewall rule: the program itself or a container network agent attached the filter",
-    check: ["bpftool cgroup tree", "ss -anpe --bpf"],
+    check: ["bpftool cgroup tree", "{ns}ss -anpe --bpf"],
     fix: ["# ask the program or agent that attached the filter: bpftool prog show lists it"],
   },
   {

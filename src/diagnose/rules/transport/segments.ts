@@ -1,10 +1,10 @@
 import { plural } from "../../../text/format.ts";
 import { countDrops, isMany, rankDrops, tellCounters, tellShares } from "../../amounts.ts";
-import { inNetns } from "../../commands.ts";
 import type { Facts } from "../../facts.ts";
 import type { Finding, Severity } from "../../finding.ts";
 import type { Rule } from "../../rule.ts";
 import { selectDrops, type DropGroup } from "../../select.ts";
+import { fillTemplates } from "../../templates.ts";
 import { findPlace, nameNetns, tellNetns } from "../../where.ts";
 import { isAftermath } from "./aftermath.ts";
 import { CAUSES, type SegmentCause } from "./segment-causes.ts";
@@ -47,11 +47,11 @@ function tellCause(facts: Facts, cause: SegmentCause, { netns, network, drops }:
       ],
       check: [
         ...new Set([
-          ...cause.check.map((command) => inNetns(place, command)),
+          ...fillTemplates(cause.check, { place, dev: null, port: null, source: null, destination: null }),
           ...(described?.check.slice(0, 1) ?? []),
         ]),
       ],
-      fix: cause.fix.map((command) => (command.startsWith("# ") ? command : inNetns(place, command))),
+      fix: cause.fix,
     },
   ];
 }

@@ -27,23 +27,25 @@ const COUNTERS = [
 /**
  * The queue of half-open connections is full. Silent: the kernel consumes the SYN (TCPReqQFullDrop, and ListenDrops beyond
  * ListenOverflows: without SYN cookies it also refuses unknown peers when the queue is three quarters full,
- * net/ipv4/tcp_input.c tcp_conn_request). With SYN cookies nothing is dropped, but options of the connection are lost.
+ * net/ipv4/tcp_input.c tcp_conn_request). ListenDrops also counts half-open connections that an ICMP error ended
+ * (tcp_req_err): at most as many as such errors came in. With SYN cookies nothing is dropped, but options of the connection are lost.
  */
 export const synQueue: Rule = {
   id: "syn-queue",
   examine: (facts, ledger) =>
     facts.networks.flatMap((network) => {
-      const refused = Math.max(
-        counterDelta(network, "TcpExtTCPReqQFullDrop"),
-        counterDelta(network, DROPPED) - counterDelta(network, OVERFLOWS),
-      );
+      const unreachable =
+        counterDelta(network, "IcmpInDestUnreachs") + counterDelta(network, "Icmp6InDestUnreachs");
+      const beyond = counterDelta(network, DROPPED) - counterDelta(network, OVERFLOWS);
+      const refused = Math.max(counterDelta(network, "TcpExtTCPReqQFullDrop"), beyond - unreachable);
       const cookies = Math.max(
         counterDelta(network, "TcpExtTCPReqQFullDoCookies"),
         counterDelta(network, "TcpExtSyncookiesSent"),
       );
-      if (refused <= 0 && cookies <= 0) return [];
+      if (beyond <= 0 && refused <= 0 && cookies <= 0) return [];
       for (const name of COUNTERS) ledger.account(network.netns.inode, name);
-      return [refused > 0 ? tellRefused(facts, network, refused) : tellCookies(facts, network, cookies)];
+      if (refused > 0) return [tellRefused(facts, network, refused)];
+      return [cookies > 0 ? tellCookies(facts, network, cookies) : tellUnreachable(facts, network, beyond)];
     }),
 };
 
@@ -70,6 +72,22 @@ function tellRefused(facts: Facts, network: NetDelta, refused: number): Finding 
     ],
     check: checkQueue(place, listener?.port ?? null),
     fix: fixQueue(facts, network, listener, place),
+  };
+}
+
+function tellUnreachable(facts: Facts, network: NetDelta, count: number): Finding {
+  const place = findPlace(facts, network.netns.inode);
+  return {
+    id: "syn-unreachable",
+    severity: "info",
+    summary: `${plural(count, "half-open connection")} ended because the way back to the client does not work: forged or unreachable addresses`,
+    count,
+    netns: nameNetns(facts, network.netns.inode),
+    evidence: [
+      `${tellCounters(network, [DROPPED, "IcmpInDestUnreachs", "Icmp6InDestUnreachs"]) ?? "counters"} in ${tellNetns(facts, network.netns.inode)}`,
+    ],
+    check: [...checkQueue(place, null), inNetns(place, "ip neigh show nud failed")],
+    fix: ["# if real clients are meant: ip route get CLIENT on this host shows the way their answers take"],
   };
 }
 

@@ -7,6 +7,7 @@ import {
   asString,
   asStrings,
   asText,
+  toTable,
   type JsonRecord,
   type Parsed,
 } from "./values.ts";
@@ -59,8 +60,13 @@ function parseLink(item: JsonRecord, names: ReadonlyMap<number, string>): Link |
     promiscuity: asNumber(item["promiscuity"]),
     xdp: parseXdp(asRecord(item["xdp"])),
     stats: flattenNumbers(item["stats64"] ?? item["stats"]),
-    info: flattenTexts(info["info_data"]),
+    info: { ...flattenTexts(info["info_data"]), ...portInfo(flattenTexts(info["info_slave_data"])) },
   };
+}
+
+/** What the device above says of it (`state` of a bridge's port), under names of its own. */
+function portInfo(info: { readonly [name: string]: string }): { readonly [name: string]: string } {
+  return toTable(Object.entries(info).map(([name, value]) => [`port.${name}`, value] as const));
 }
 
 /** `mode` is a number: XDP_ATTACHED_* of include/uapi/linux/if_link.h (1 native, 2 generic, 3 hardware, 4 several). */

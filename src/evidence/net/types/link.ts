@@ -38,7 +38,7 @@ export type Link = {
   readonly xdp: readonly XdpProgram[];
   /** `rx.dropped`, `tx.carrier_errors`, `rx.nohandler`, … as `ip -j -s -s link` names them. */
   readonly stats: { readonly [name: string]: number };
-  /** Settings of its kind (VLAN id, VXLAN id and port, bridge state, …), as printed. */
+  /** Settings of its kind (VLAN id, VXLAN id and port, bridge state, …), as printed; as a port of a bridge or bond: `port.state`, … */
   readonly info: { readonly [name: string]: string };
 };
 

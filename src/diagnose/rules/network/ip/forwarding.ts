@@ -29,13 +29,16 @@ export const forwardingOff: Rule = {
       ({ drops }) => drops,
     );
     const open = [...exact, ...unroutedIpv6(facts, ledger)].filter(({ destination }) => destination !== null);
-    const groups = Map.groupBy(open, (drop) => JSON.stringify([drop.netns, drop.dev, familyOf(drop.destination ?? "")]));
+    const groups = Map.groupBy(open, (drop) =>
+      JSON.stringify([drop.netns, drop.dev, familyOf(drop.destination ?? "")]),
+    );
     return [...groups.values()].flatMap((drops) => {
       const [first] = drops;
       const family = familyOf(first?.destination ?? "");
       if (first === undefined || family === null) return [];
       ledger.claim(drops);
-      if (first.netns !== null) ledger.account(first.netns, family === "ipv4" ? "IpInAddrErrors" : "Ip6InAddrErrors");
+      if (first.netns !== null)
+        ledger.account(first.netns, family === "ipv4" ? "IpInAddrErrors" : "Ip6InAddrErrors");
       return [tell(facts, findNetwork(facts, first.netns), family, drops)];
     });
   },
@@ -62,7 +65,8 @@ function tell(facts: Facts, network: NetDelta | null, family: Family, drops: rea
   const target = destinations[0]?.name ?? "";
   const switches = forwardingSwitches(network, family, dev);
   const route = createRouter(network)({ to: target })?.route ?? null;
-  const isNeighbour = route !== null && route.type === "unicast" && route.gateway === null && route.dev === dev;
+  const isNeighbour =
+    route !== null && route.type === "unicast" && route.gateway === null && route.dev === dev;
   const isRoutable = ["unicast", "private", "uniqueLocal", "carrierGradeNat"].includes(rangeOf(target) ?? "");
   const on = `sysctl -w ${switches.names.map((name) => quoteShell(`${name}=1`)).join(" ")}`;
   const adopt = `ip addr add ${quoteShell(`${target}/${family === "ipv4" ? 32 : 128}`)} dev ${quoteShell(dev ?? "")}`;
@@ -78,7 +82,9 @@ function tell(facts: Facts, network: NetDelta | null, family: Family, drops: rea
     evidence: [
       `in ${tellNetns(facts, netns)}${dev === null ? "" : `, received on ${dev}`}`,
       switches.text,
-      isNeighbour ? `${target} belongs to the network on ${dev}: it may be an address that this host had and lost` : null,
+      isNeighbour
+        ? `${target} belongs to the network on ${dev}: it may be an address that this host had and lost`
+        : null,
       family === "ipv6" && route === null ? `besides, there is no route to ${target}` : null,
       tellCounters(network, [...COUNTERS, "Ip6InNoRoutes"]),
       tellFlows(drops),
@@ -113,4 +119,3 @@ function forwardingSwitches(
   const state = effective === 0 ? "off" : "on";
   return { names, text: `${names[0]} is ${formatCount(effective)}`, state };
 }
-

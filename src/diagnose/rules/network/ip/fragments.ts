@@ -26,13 +26,16 @@ export const fragments: Rule = {
   id: "fragments-lost",
   examine(facts, ledger) {
     const open = openDrops(facts, ledger).filter(
-      (drop) => (drop.reason !== null && REASONS.has(drop.reason)) || (isVague(drop) && isFreedAt(drop, SITES)),
+      (drop) =>
+        (drop.reason !== null && REASONS.has(drop.reason)) || (isVague(drop) && isFreedAt(drop, SITES)),
     );
     const groups = Map.groupBy(open, ({ netns }) => netns);
     for (const network of facts.networks) {
       const netns = network.netns.inode;
-      const isOpen = FAILS.some((name) => counterDelta(network, name) > 0 && !ledger.isAccounted(netns, name));
-      if (isOpen && !groups.has(netns)) groups.set(netns, []);
+      const isOpen = FAILS.some(
+        (name) => counterDelta(network, name) > 0 && !ledger.isAccounted(netns, name),
+      );
+      if (isOpen && !facts.isFiltered && !groups.has(netns)) groups.set(netns, []);
     }
     return [...groups].map(([netns, drops]) => {
       ledger.claim(drops);
@@ -42,7 +45,12 @@ export const fragments: Rule = {
   },
 };
 
-function tell(facts: Facts, network: NetDelta | null, netns: number | null, drops: readonly DropFact[]): Finding {
+function tell(
+  facts: Facts,
+  network: NetDelta | null,
+  netns: number | null,
+  drops: readonly DropFact[],
+): Finding {
   const place = findPlace(facts, netns);
   const failed = FAILS.reduce((sum, name) => sum + counterDelta(network, name), 0);
   const late = TIMEOUTS.reduce((sum, name) => sum + counterDelta(network, name), 0);
@@ -58,14 +66,25 @@ function tell(facts: Facts, network: NetDelta | null, netns: number | null, drop
       : memory.isFull
         ? `Datagrams in fragments are lost: the memory for putting them together is full`
         : `Datagrams in fragments are lost: ${failed > 0 ? formatCount(failed) : formatCount(count)} could not be put together${late > 0 ? ", pieces never came" : ""}`,
-    count,
+    count: Math.max(count, failed),
     netns,
     evidence: [
       `in ${tellNetns(facts, netns)}`,
-      tellCounters(network, [...FAILS, ...TIMEOUTS, "IpReasmReqds", "IpReasmOKs", "Ip6ReasmReqds", "Ip6ReasmOKs"]),
+      tellCounters(network, [
+        ...FAILS,
+        ...TIMEOUTS,
+        "IpReasmReqds",
+        "IpReasmOKs",
+        "Ip6ReasmReqds",
+        "Ip6ReasmOKs",
+      ]),
       memory.text,
-      late > 0 && seconds !== undefined ? `a datagram waits ${seconds} s for its pieces (net.ipv4.ipfrag_time)` : null,
-      isDuplicate ? "the path duplicates packets, or a sender reuses identifiers too fast" : "one lost piece costs the whole datagram: a firewall, a full queue or a smaller MTU on the way",
+      late > 0 && seconds !== undefined
+        ? `a datagram waits ${seconds} s for its pieces (net.ipv4.ipfrag_time)`
+        : null,
+      isDuplicate
+        ? "the path duplicates packets, or a sender reuses identifiers too fast"
+        : "one lost piece costs the whole datagram: a firewall, a full queue or a smaller MTU on the way",
       tellFlows(drops),
     ],
     check: [
@@ -75,7 +94,11 @@ function tell(facts: Facts, network: NetDelta | null, netns: number | null, drop
     fix:
       memory.isFull && memory.limit !== null
         ? [inNetns(place, `sysctl -w net.ipv4.ipfrag_high_thresh=${roundUp(memory.limit * 4)}`)]
-        : ["# avoid fragments: let the sender's datagrams fit the path MTU"],
+        : isDuplicate
+          ? [
+              "# find what sends them twice: a loop of switches, a mirror port, two paths with the same address",
+            ]
+          : ["# avoid fragments: let the sender's datagrams fit the path MTU"],
   });
 }
 

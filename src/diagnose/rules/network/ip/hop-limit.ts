@@ -35,13 +35,16 @@ export const hopLimit: Rule = {
         (drop.reason === "IP_INHDR" && isFreedAt(drop, /^ip6?_forward(?:_finish)?$/)) ||
         (isVague(drop) && isFreedAt(drop, /^ip6?_forward$/) && hasTold(findNetwork(facts, drop.netns))),
     );
-    const groups = Map.groupBy(open, (drop) => JSON.stringify([drop.netns, familyOf(drop.destination ?? "")]));
+    const groups = Map.groupBy(open, (drop) =>
+      JSON.stringify([drop.netns, familyOf(drop.destination ?? "")]),
+    );
     return [...groups.values()].map((drops) => {
       ledger.claim(drops);
       const [first] = drops;
       const family = familyOf(first?.destination ?? "") ?? "ipv4";
       if (first?.netns != null) {
-        for (const name of family === "ipv4" ? ["IpInHdrErrors"] : ["Ip6InHdrErrors"]) ledger.account(first.netns, name);
+        for (const name of family === "ipv4" ? ["IpInHdrErrors"] : ["Ip6InHdrErrors"])
+          ledger.account(first.netns, name);
       }
       return tell(facts, family, drops);
     });
@@ -62,12 +65,21 @@ function tell(facts: Facts, family: Family, drops: readonly DropFact[]): Finding
   const destinations = rankDrops(drops, ({ destination }) => destination);
   const target = destinations[0]?.name ?? null;
   const like = drops.find(({ destination }) => destination === target);
-  const answer = target === null ? null : createRouter(network)({ to: target, from: like?.source ?? null, iif: like?.dev ?? null });
+  const answer =
+    target === null
+      ? null
+      : createRouter(network)({ to: target, from: like?.source ?? null, iif: like?.dev ?? null });
   const back = leadsBack(answer, like?.dev ?? null);
   const forwarded = FORWARDED[family].reduce((sum, name) => sum + counterDelta(network, name), 0);
   const isRound = forwarded >= ROUNDS * count;
   const severity: Severity =
-    back === null ? (count > TOOL_RATE * Math.max(1, facts.seconds) ? "suspicious" : "info") : isRound ? "problem" : "suspicious";
+    back === null
+      ? count > TOOL_RATE * Math.max(1, facts.seconds)
+        ? "suspicious"
+        : "info"
+      : isRound
+        ? "problem"
+        : "suspicious";
   const gateway = back?.gateway ?? null;
   const router = gateway === null ? null : findAddress(facts, gateway);
   const name = family === "ipv4" ? "TTL" : "hop limit";
@@ -82,17 +94,25 @@ function tell(facts: Facts, family: Family, drops: readonly DropFact[]): Finding
     netns,
     evidence: [
       `in ${tellNetns(facts, netns)}${like?.dev == null ? "" : `, received on ${like.dev}`}`,
-      back === null || answer?.route == null ? null : `they are sent back where they came from: ${tellRoute(answer.route)}`,
+      back === null || answer?.route == null
+        ? null
+        : `they are sent back where they came from: ${tellRoute(answer.route)}`,
       back !== null && isRound
         ? `${FORWARDED[family][0]} +${formatCount(forwarded)}: each went round ${formatCount(Math.round(forwarded / count))} times`
         : null,
-      router === null ? null : `${gateway ?? ""} is in ${tellNetns(facts, router.netns.inode)} of this machine`,
-      back === null ? "harmless when somebody runs traceroute; else a loop elsewhere, or a sender with a very low TTL" : null,
+      router === null
+        ? null
+        : `${gateway ?? ""} is in ${tellNetns(facts, router.netns.inode)} of this machine`,
+      back === null
+        ? "harmless when somebody runs traceroute; else a loop elsewhere, or a sender with a very low TTL"
+        : null,
       tellCounters(network, [...SENT[family], "IpInHdrErrors", "Ip6InHdrErrors"]),
       tellFlows(drops),
     ],
     check: [
-      target === null ? null : inNetns(place, `${ipTool(family)} route get ${quoteShell(target)}${cameFrom(like)}`),
+      target === null
+        ? null
+        : inNetns(place, `${ipTool(family)} route get ${quoteShell(target)}${cameFrom(like)}`),
       target === null ? null : inNetns(place, `tracepath -n ${quoteShell(target)}`),
       router === null || target === null
         ? null
@@ -101,12 +121,17 @@ function tell(facts: Facts, family: Family, drops: readonly DropFact[]): Finding
     fix:
       back === null || target === null
         ? []
-        : [`# correct the route on one of the two: at ${gateway ?? "the other router"} ${target} must not lead back here, or here not there`],
+        : [
+            `# correct the route on one of the two: at ${gateway ?? "the other router"} ${target} must not lead back here, or here not there`,
+          ],
   });
 }
 
 /** The next hop, where the route leads out of the device the packet came in on. */
-function leadsBack(answer: RouteAnswer | null, dev: string | null): { readonly gateway: string | null } | null {
+function leadsBack(
+  answer: RouteAnswer | null,
+  dev: string | null,
+): { readonly gateway: string | null } | null {
   if (answer?.route == null || dev === null || answer.route.type !== "unicast") return null;
   return hopsOf(answer.route).find((hop) => hop.dev === dev) ?? null;
 }

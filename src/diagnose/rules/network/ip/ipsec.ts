@@ -26,10 +26,22 @@ const SITES =
 const ERRORS = ["UdpInErrors", "Udp6InErrors", "IpOutDiscards"];
 
 const FIXES: readonly { readonly names: RegExp; readonly fix: string }[] = [
-  { names: /PolBlock|NoPols|PolError|PolDead/, fix: "# the policy forbids it: ip xfrm policy delete dir … (the list above names it), or correct the tunnel's configuration" },
-  { names: /TmplMismatch/, fix: "# the policy wants these packets encrypted and they are not: start the tunnel on the other side, or delete the policy" },
-  { names: /NoStates|StateExpired|AcquireError/, fix: "# no security association: start or renegotiate the tunnel (swanctl --initiate, ipsec up)" },
-  { names: /State|Proto|Mode|Mismatch|Seq/, fix: "# both sides disagree: renegotiate the tunnel, compare keys, modes and replay windows" },
+  {
+    names: /PolBlock|NoPols|PolError|PolDead/,
+    fix: "# the policy forbids it: ip xfrm policy delete dir … (the list above names it), or correct the tunnel's configuration",
+  },
+  {
+    names: /TmplMismatch/,
+    fix: "# the policy wants these packets encrypted and they are not: start the tunnel on the other side, or delete the policy",
+  },
+  {
+    names: /NoStates|StateExpired|AcquireError/,
+    fix: "# no security association: start or renegotiate the tunnel (swanctl --initiate, ipsec up)",
+  },
+  {
+    names: /State|Proto|Mode|Mismatch|Seq/,
+    fix: "# both sides disagree: renegotiate the tunnel, compare keys, modes and replay windows",
+  },
 ];
 
 /** IPsec: packets refused by a policy, or without a usable security association. The Xfrm* counters of the namespace say why. */
@@ -65,13 +77,15 @@ function tell(facts: Facts, ledger: Ledger, network: NetDelta): Finding[] {
       id: "ipsec",
       severity: severityOf(count, facts.seconds, MANY),
       summary: `IPsec refuses ${isOut ? "outgoing" : "incoming"} packets${peers.length === 0 ? "" : ` ${isOut ? "to" : "from"} ${tellShares(peers, 2) ?? ""}`}${most === undefined ? "" : `: ${most.name} +${formatCount(most.delta)}`}`,
-      count: countDrops(drops),
+      count,
       netns,
       evidence: [
         `in ${tellNetns(facts, netns)}`,
         meaning,
         moved.length < 2 ? null : moved.map(({ name, delta }) => `${name} +${formatCount(delta)}`).join(", "),
-        drops.length === 0 ? "no drop event: the programs that send get an error instead (EPERM, ENETUNREACH)" : null,
+        drops.length === 0 && !facts.isFiltered
+          ? "no drop event: the programs that send get an error instead (EPERM, ENETUNREACH)"
+          : null,
         tellFlows(drops),
       ],
       check: [

@@ -36,7 +36,9 @@ export const ipv6Disabled: Rule = {
         evidence: [
           `in ${tellNetns(facts, netns)}`,
           own === null ? null : `${name} is ${own}`,
-          isForAll ? "all of them are greetings to everybody (multicast): harmless where IPv6 is off on purpose" : null,
+          isForAll
+            ? "all of them are greetings to everybody (multicast): harmless where IPv6 is off on purpose"
+            : null,
           tellCounters(network, ["Ip6InDiscards", "Ip6OutDiscards"]),
           tellFlows(group),
         ],

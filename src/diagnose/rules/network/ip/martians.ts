@@ -67,11 +67,18 @@ function tellReturned(facts: Facts, network: NetDelta | null, { netns, dev, drop
     evidence: [
       `in ${tellNetns(facts, netns)}`,
       `they carry this host's own address ${drops[0]?.source ?? ""} as source and are for somebody else`,
-      way === null ? null : `this host sends them out again that way: ${tellRoute(way)}; the router there sends them back`,
+      way === null
+        ? null
+        : `this host sends them out again that way: ${tellRoute(way)}; the router there sends them back`,
       tellFlows(drops),
     ],
-    check: [inNetns(place, `ip route get ${quoteShell(target)}`), inNetns(place, `tracepath -n ${quoteShell(target)}`)],
-    fix: [`# on the router at the other end: a route to ${target} that does not lead back here, or take it out here`],
+    check: [
+      inNetns(place, `ip route get ${quoteShell(target)}`),
+      inNetns(place, `tracepath -n ${quoteShell(target)}`),
+    ],
+    fix: [
+      `# on the router at the other end: a route to ${target} that does not lead back here, or take it out here`,
+    ],
   });
 }
 
@@ -80,7 +87,9 @@ function tellDuplicate(facts: Facts, network: NetDelta | null, { netns, dev, dro
   const count = countDrops(drops);
   const sources = rankDrops(drops, ({ source }) => source);
   const source = sources[0]?.name ?? "";
-  const own = network?.state.configuration?.routes?.find((route) => route.type === "local" && route.destination === source);
+  const own = network?.state.configuration?.routes?.find(
+    (route) => route.type === "local" && route.destination === source,
+  );
   const device = dev === null ? "" : ` -I ${quoteShell(dev)}`;
   return makeFinding(facts, {
     id: "martian-own-source",
@@ -103,7 +112,11 @@ function tellDuplicate(facts: Facts, network: NetDelta | null, { netns, dev, dro
   });
 }
 
-function tellInvalidSource(facts: Facts, network: NetDelta | null, { netns, dev, drops }: DeviceGroup): Finding[] {
+function tellInvalidSource(
+  facts: Facts,
+  network: NetDelta | null,
+  { netns, dev, drops }: DeviceGroup,
+): Finding[] {
   const count = countDrops(drops);
   const sources = rankDrops(drops, ({ source }) => source);
   const source = sources[0]?.name ?? null;
@@ -132,7 +145,8 @@ function tellLoopback(facts: Facts, network: NetDelta | null, { netns, dev, drop
   const place = findPlace(facts, netns);
   const count = countDrops(drops);
   const isTo = drops.some(({ destination }) => destination?.startsWith("127.") === true);
-  const redirect = network?.rules.find((rule) => /(?:--to-destination|dnat (?:ip )?to) 127\./.test(rule.text)) ?? null;
+  const redirect =
+    network?.rules.find((rule) => /(?:--to-destination|dnat (?:ip )?to) 127\./.test(rule.text)) ?? null;
   const setting = dev === null ? null : quoteShell(`net.ipv4.conf.${deviceKey(dev)}.route_localnet`);
   return [
     makeFinding(facts, {
@@ -162,7 +176,11 @@ function tellLoopback(facts: Facts, network: NetDelta | null, { netns, dev, drop
   ];
 }
 
-function tellInvalidDestination(facts: Facts, network: NetDelta | null, { netns, dev, drops }: DeviceGroup): Finding[] {
+function tellInvalidDestination(
+  facts: Facts,
+  network: NetDelta | null,
+  { netns, dev, drops }: DeviceGroup,
+): Finding[] {
   const count = countDrops(drops);
   const destinations = rankDrops(drops, ({ destination }) => destination);
   const target = destinations[0]?.name ?? null;
@@ -194,5 +212,8 @@ function tellMartianCounts(facts: Facts, name: "in_martian_src" | "in_martian_ds
 
 /** A capture that shows MAC addresses. */
 function capture(facts: Facts, netns: number | null, dev: string | null, filter: string): string {
-  return inNetns(findPlace(facts, netns), `tcpdump -enc 20 -i ${quoteShell(dev ?? "any")} '${filter.replaceAll("'", "")}'`);
+  return inNetns(
+    findPlace(facts, netns),
+    `tcpdump -enc 20 -i ${quoteShell(dev ?? "any")} '${filter.replaceAll("'", "")}'`,
+  );
 }

@@ -39,8 +39,13 @@ function tell(facts: Facts, ledger: Ledger, network: NetDelta, link: Link, isOnl
     const isHere = drop.netns === netns && (drop.dev === link.name || (drop.dev === null && isOnly));
     return isHere && (isVague(drop) || drop.reason === "IPV6DISABLED") && isFreedAt(drop, SITES);
   });
-  const unsent = isOnly && !ledger.isAccounted(netns, "Ip6OutNoRoutes") ? counterDelta(network, "Ip6OutNoRoutes") : 0;
-  const isSwitchedOff = network.state.configuration?.sysctls?.[`net.ipv6.conf.${link.name.replaceAll(".", "/")}.disable_ipv6`] === "1";
+  const unsent =
+    isOnly && !facts.isFiltered && !ledger.isAccounted(netns, "Ip6OutNoRoutes")
+      ? counterDelta(network, "Ip6OutNoRoutes")
+      : 0;
+  const isSwitchedOff =
+    network.state.configuration?.sysctls?.[`net.ipv6.conf.${link.name.replaceAll(".", "/")}.disable_ipv6`] ===
+    "1";
   if (drops.length === 0 && (unsent === 0 || isSwitchedOff)) return [];
   ledger.claim(drops);
   ledger.account(netns, "Ip6InDiscards");
@@ -59,14 +64,23 @@ function tell(facts: Facts, ledger: Ledger, network: NetDelta, link: Link, isOnl
       netns,
       evidence: [
         `in ${tellNetns(facts, netns)}`,
-        drops.length === 0 ? null : `${plural(count, "packet")} of ${drops[0]?.proto ?? "IPv6"} that came in were dropped`,
-        unsent === 0 ? null : `Ip6OutNoRoutes +${formatCount(unsent)}: programs here could not send with IPv6`,
-        peer?.link.mtu == null ? null : `the other end, ${tellDevice(facts, peer.netns.inode, peer.link.name)}, has MTU ${peer.link.mtu}`,
+        drops.length === 0
+          ? null
+          : `${plural(count, "packet")} of ${drops[0]?.proto ?? "IPv6"} that came in were dropped`,
+        unsent === 0
+          ? null
+          : `Ip6OutNoRoutes +${formatCount(unsent)}: programs here could not send with IPv6`,
+        peer?.link.mtu == null
+          ? null
+          : `the other end, ${tellDevice(facts, peer.netns.inode, peer.link.name)}, has MTU ${peer.link.mtu}`,
         "IPv6 addresses set by hand were lost with it and do not come back by themselves",
         tellCounters(network, ["Ip6InDiscards"]),
         tellFlows(drops),
       ],
-      check: [inNetns(place, `ip link show dev ${quoteShell(link.name)}`), inNetns(place, `ip -6 addr show dev ${quoteShell(link.name)}`)],
+      check: [
+        inNetns(place, `ip link show dev ${quoteShell(link.name)}`),
+        inNetns(place, `ip -6 addr show dev ${quoteShell(link.name)}`),
+      ],
       fix: [setLink(facts, netns, link.name, `mtu ${usualMtu(facts, network, link)}`)],
     }),
   ];

@@ -12,7 +12,18 @@ import { makeFinding } from "../support/finding.ts";
 import { IPV4_LEAST_MTU, IPV6_LEAST_MTU, isMtuAccounted, usualMtu } from "./mtu.ts";
 
 /** Devices that carry IP. CAN frames (72 bytes) and other field buses are small by nature. */
-const TYPES = new Set(["ether", "none", "ppp", "ipip", "tunnel6", "sit", "gre", "gre6", "infiniband", "rawip"]);
+const TYPES = new Set([
+  "ether",
+  "none",
+  "ppp",
+  "ipip",
+  "tunnel6",
+  "sit",
+  "gre",
+  "gre6",
+  "infiniband",
+  "rawip",
+]);
 
 /**
  * A device in use with an MTU far below what its kind has. Datagrams are cut into pieces, or lost where that is not
@@ -23,7 +34,8 @@ export const mtuLow: Rule = {
   examine(facts, ledger) {
     return facts.networks.flatMap((network) =>
       linksOf(network).flatMap((link) => {
-        const isSmall = link.mtu !== null && link.mtu < IPV6_LEAST_MTU && link.type !== null && TYPES.has(link.type);
+        const isSmall =
+          link.mtu !== null && link.mtu < IPV6_LEAST_MTU && link.type !== null && TYPES.has(link.type);
         if (!isSmall || !isUp(link) || isMtuAccounted(ledger, network.netns.inode, link.name)) return [];
         return isInUse(network, link) ? [tell(facts, network, link, link.mtu ?? 0)] : [];
       }),
@@ -50,7 +62,9 @@ function tell(facts: Facts, network: NetDelta, link: Link, mtu: number): Finding
     evidence: [
       `in ${tellNetns(facts, netns)}`,
       pieces > 0 ? `IpFragCreates +${formatCount(pieces)}: packets were cut into so many pieces` : null,
-      peer?.link.mtu == null ? null : `the other end, ${tellDevice(facts, peer.netns.inode, peer.link.name)}, has MTU ${peer.link.mtu}`,
+      peer?.link.mtu == null
+        ? null
+        : `the other end, ${tellDevice(facts, peer.netns.inode, peer.link.name)}, has MTU ${peer.link.mtu}`,
       tellCounters(network, ["IpFragFails", "IpReasmFails", "TcpRetransSegs"]),
     ],
     check: [inNetns(place, `ip -s link show dev ${quoteShell(link.name)}`)],

@@ -48,16 +48,27 @@ function findPair(facts: Facts, network: NetDelta | null, dev: string | null): P
   const pairs = (own === null ? linksOf(network) : [own]).flatMap((link) => {
     const peer = otherEnd(facts, network, link);
     const [mtu, other] = [link.mtu, peer?.link.mtu ?? null];
-    return peer === null || mtu === null || other === null || mtu <= other ? [] : [{ network, link, own: mtu, peer, other }];
+    return peer === null || mtu === null || other === null || mtu <= other
+      ? []
+      : [{ network, link, own: mtu, peer, other }];
   });
   return pairs.length === 1 ? (pairs[0] ?? null) : null;
 }
 
-function tell(facts: Facts, ledger: Ledger, { network, link, own, peer, other }: Pair, drops: readonly DropFact[]): Finding {
+function tell(
+  facts: Facts,
+  ledger: Ledger,
+  { network, link, own, peer, other }: Pair,
+  drops: readonly DropFact[],
+): Finding {
   const netns = network.netns.inode;
+  // The sender on this host hears of it as ENOBUFS.
+  for (const name of ["IpOutDiscards", "UdpSndbufErrors", "Ip6OutDiscards", "Udp6SndbufErrors"])
+    ledger.account(netns, name);
   const far = findNetwork(facts, peer.netns.inode);
   const lost6 = openDrops(facts, ledger).filter(
-    (drop) => drop.netns === peer.netns.inode && drop.dev === peer.link.name && isFreedAt(drop, AT_IPV6_INPUT),
+    (drop) =>
+      drop.netns === peer.netns.inode && drop.dev === peer.link.name && isFreedAt(drop, AT_IPV6_INPUT),
   );
   const isWithoutIpv6 = other < IPV6_LEAST_MTU;
   ledger.claim(drops);
@@ -96,4 +107,3 @@ function tell(facts: Facts, ledger: Ledger, { network, link, own, peer, other }:
     fix: [setLink(facts, peer.netns.inode, peer.link.name, `mtu ${own}`)],
   });
 }
-

@@ -18,8 +18,12 @@ import { createRouters, hopsOf, type Router } from "../support/routing.ts";
 const MANY = 3;
 const REASONS = new Set(["NEIGH_FAILED", "NEIGH_QUEUEFULL", "NEIGH_DEAD"]);
 /** IPv6 frees without a reason: `neigh_invalidate` (measured on 6.18), `ndisc_error_report` where it is not inlined. */
-const SITES = /^(?:neigh_invalidate|arp_error_report|ndisc_error_report|__neigh_event_send|neigh_timer_handler|neigh_blackhole)$/;
+const SITES =
+  /^(?:neigh_invalidate|arp_error_report|ndisc_error_report|__neigh_event_send|neigh_timer_handler|neigh_blackhole)$/;
 const COUNTERS = ["IcmpOutDestUnreachs", "Icmp6OutDestUnreachs"];
+
+/** The message "host unreachable" goes to the sender on this host; where its socket is closed by then, it counts as an error. */
+const ECHOES = ["IcmpInErrors", "Icmp6InErrors"];
 
 interface Hop {
   readonly netns: number | null;
@@ -35,7 +39,8 @@ export const neighbourUnresolved: Rule = {
     const routers = createRouters();
     const hops = new Map<string, Hop>();
     for (const drop of openDrops(facts, ledger)) {
-      const isOurs = (drop.reason !== null && REASONS.has(drop.reason)) || (isVague(drop) && isFreedAt(drop, SITES));
+      const isOurs =
+        (drop.reason !== null && REASONS.has(drop.reason)) || (isVague(drop) && isFreedAt(drop, SITES));
       if (!isOurs || drop.destination === null) continue;
       const network = findNetwork(facts, drop.netns);
       const { address, dev } = nextHop(routers(network), network, drop);
@@ -46,18 +51,27 @@ export const neighbourUnresolved: Rule = {
     }
     return [...hops.values()].map((hop) => {
       ledger.claim(hop.drops);
+      if (hop.netns !== null) for (const name of ECHOES) ledger.account(hop.netns, name);
       return tell(facts, findNetwork(facts, hop.netns), hop);
     });
   },
 };
 
 /** The entry that is unresolved; else what the routes say; else the destination itself. */
-function nextHop(route: Router, network: NetDelta | null, drop: DropFact): { address: string; dev: string | null } {
+function nextHop(
+  route: Router,
+  network: NetDelta | null,
+  drop: DropFact,
+): { address: string; dev: string | null } {
   const target = drop.destination ?? "";
   const answer = route({ to: target, from: drop.source })?.route ?? null;
   const hops = answer === null ? [] : hopsOf(answer);
-  const isUnresolved = (address: string) => network?.unresolved.some((entry) => entry.address === address) ?? false;
-  const hop = hops.find(({ gateway }) => isUnresolved(gateway ?? target)) ?? hops.find(({ dev }) => dev === drop.dev) ?? hops[0];
+  const isUnresolved = (address: string) =>
+    network?.unresolved.some((entry) => entry.address === address) ?? false;
+  const hop =
+    hops.find(({ gateway }) => isUnresolved(gateway ?? target)) ??
+    hops.find(({ dev }) => dev === drop.dev) ??
+    hops[0];
   return { address: hop?.gateway ?? target, dev: drop.dev ?? hop?.dev ?? null };
 }
 
@@ -65,7 +79,9 @@ function tell(facts: Facts, network: NetDelta | null, { netns, dev, address, dro
   const place = findPlace(facts, netns);
   const count = countDrops(drops);
   const link = findLink(network, dev);
-  const entry = network?.unresolved.find((item) => item.address === address && (dev === null || item.dev === dev)) ?? null;
+  const entry =
+    network?.unresolved.find((item) => item.address === address && (dev === null || item.dev === dev)) ??
+    null;
   const asks = familyOf(address) === "ipv6" ? "IPv6 neighbour discovery" : "ARP";
   const isGateway = drops.some(({ destination }) => destination !== address);
   const owner = findOwner(facts, address, netns);
@@ -90,13 +106,20 @@ function tell(facts: Facts, network: NetDelta | null, { netns, dev, address, dro
       tellFlows(drops),
     ],
     check: [
-      inNetns(place, `ip neigh show${dev === null ? "" : ` dev ${quoteShell(dev)}`} to ${quoteShell(address)}`),
-      dev === null || asks !== "ARP" ? null : inNetns(place, `arping -c 3 -I ${quoteShell(dev)} ${quoteShell(address)}`),
+      inNetns(
+        place,
+        `ip neigh show${dev === null ? "" : ` dev ${quoteShell(dev)}`} to ${quoteShell(address)}`,
+      ),
+      dev === null || asks !== "ARP"
+        ? null
+        : inNetns(place, `arping -c 3 -I ${quoteShell(dev)} ${quoteShell(address)}`),
     ],
     fix: [
       ...(owner?.fix ?? []),
       ...(owner === null
-        ? [`# ${isGateway ? "correct the gateway of the route, or switch that router on" : "switch that host on, or correct the address"}; both must be in the same network segment (VLAN)`]
+        ? [
+            `# ${isGateway ? "correct the gateway of the route, or switch that router on" : "switch that host on, or correct the address"}; both must be in the same network segment (VLAN)`,
+          ]
         : []),
     ],
   });
@@ -110,13 +133,23 @@ function findOwner(
 ): { readonly text: string; readonly fix: readonly string[] } | null {
   for (const network of facts.networks) {
     const netns = network.netns.inode;
-    const route = network.state.configuration?.routes?.find((item) => item.type === "local" && item.destination === address);
+    const route = network.state.configuration?.routes?.find(
+      (item) => item.type === "local" && item.destination === address,
+    );
     const link = findLink(network, route?.dev ?? null);
     if (route === undefined || link === null || netns === own) continue;
     const where = `${address} is the address of ${tellDevice(facts, netns, link.name)}`;
-    if (link.flags.includes("NOARP")) return { text: `${where}, where ARP is switched off`, fix: [setLink(facts, netns, link.name, "arp on")] };
-    if (!isUp(link)) return { text: `${where}, which is down`, fix: [setLink(facts, netns, link.name, "up")] };
-    return { text: `${where}: the two are not connected, or something between them takes the questions away`, fix: [] };
+    if (link.flags.includes("NOARP"))
+      return {
+        text: `${where}, where ARP is switched off`,
+        fix: [setLink(facts, netns, link.name, "arp on")],
+      };
+    if (!isUp(link))
+      return { text: `${where}, which is down`, fix: [setLink(facts, netns, link.name, "up")] };
+    return {
+      text: `${where}: the two are not connected, or something between them takes the questions away`,
+      fix: [],
+    };
   }
   return null;
 }
@@ -127,11 +160,15 @@ export const neighbourTable: Rule = {
   examine(facts, ledger) {
     const drops = openDrops(facts, ledger).filter(({ reason }) => reason === "NEIGH_CREATEFAIL");
     const host = facts.networks.find((network) => network.arp !== null || network.ndisc !== null) ?? null;
-    const isIpv6 = drops.length > 0 && drops.every(({ destination }) => familyOf(destination ?? "") === "ipv6");
-    const table = isIpv6 || (host?.ndisc?.["table_fulls"]?.delta ?? 0) > (host?.arp?.["table_fulls"]?.delta ?? 0) ? "ndisc" : "arp";
+    const isIpv6 =
+      drops.length > 0 && drops.every(({ destination }) => familyOf(destination ?? "") === "ipv6");
+    const table =
+      isIpv6 || (host?.ndisc?.["table_fulls"]?.delta ?? 0) > (host?.arp?.["table_fulls"]?.delta ?? 0)
+        ? "ndisc"
+        : "arp";
     const fulls = host?.[table]?.["table_fulls"]?.delta ?? 0;
     const logged = facts.kernelLog.filter((line) => /neighbou?r table overflow/i.test(line)).length;
-    if (drops.length === 0 && fulls === 0) return [];
+    if (drops.length === 0 && (fulls === 0 || facts.isFiltered)) return [];
     ledger.claim(drops);
     if (host !== null) ledger.account(host.netns.inode, `${table}.table_fulls`);
     const family = table === "arp" ? "ipv4" : "ipv6";
@@ -149,16 +186,22 @@ export const neighbourTable: Rule = {
         netns: first?.netns ?? host?.netns.inode ?? null,
         evidence: [
           fulls > 0 ? `table_fulls +${formatCount(fulls)} (whole host)` : null,
-          Number.isFinite(limit) ? `at most ${formatCount(limit)} entries (gc_thresh3)${entries === null ? "" : `, ${formatCount(entries)} at the end`}` : null,
+          Number.isFinite(limit)
+            ? `at most ${formatCount(limit)} entries (gc_thresh3)${entries === null ? "" : `, ${formatCount(entries)} at the end`}`
+            : null,
           logged > 0 ? `kernel log: neighbor table overflow (${plural(logged, "line")})` : null,
           tellFlows(drops),
         ],
-        check: [`cat /proc/net/stat/${table}_cache`, `sysctl ${settings("1")} ${settings("2")} ${settings("3")}`],
+        check: [
+          `cat /proc/net/stat/${table}_cache`,
+          `sysctl ${settings("1")} ${settings("2")} ${settings("3")}`,
+        ],
         fix: Number.isFinite(limit)
-          ? [`sysctl -w ${settings("3")}=${limit * 4} ${settings("2")}=${limit * 2} ${settings("1")}=${limit}`]
+          ? [
+              `sysctl -w ${settings("3")}=${limit * 4} ${settings("2")}=${limit * 2} ${settings("1")}=${limit}`,
+            ]
           : [],
       }),
     ];
   },
 };
-

@@ -30,7 +30,10 @@ export const noRoute: Rule = {
     const forwarded = select(facts, ledger, "IP_INNOROUTES", Object.values(IN)).map((drops) => {
       return tellForwarded(facts, drops);
     });
-    const sent = select(facts, ledger, "IP_OUTNOROUTES", Object.values(OUT)).map((drops) => tellSent(facts, drops));
+    const sent = select(facts, ledger, "IP_OUTNOROUTES", Object.values(OUT)).map((drops) =>
+      tellSent(facts, drops),
+    );
+    if (facts.isFiltered) return [...forwarded, ...sent];
     const silent = facts.networks.flatMap((network) =>
       (["ipv4", "ipv6"] as const).flatMap((family) => tellSilent(facts, ledger, network, family)),
     );
@@ -64,7 +67,11 @@ function subjectOf(facts: Facts, drops: readonly DropFact[]): Subject {
   const destinations = rankDrops(drops, ({ destination }) => destination);
   const target = destinations[0]?.name ?? null;
   const like = drops.find(({ destination }) => destination === target);
-  const query = { to: target ?? "", from: like?.source ?? null, iif: like?.reason === "IP_OUTNOROUTES" ? null : (like?.dev ?? null) };
+  const query = {
+    to: target ?? "",
+    from: like?.source ?? null,
+    iif: like?.reason === "IP_OUTNOROUTES" ? null : (like?.dev ?? null),
+  };
   return {
     network,
     netns: first?.netns ?? null,
@@ -83,7 +90,7 @@ function tellForwarded(facts: Facts, drops: readonly DropFact[]): Finding {
   const like = drops.find(({ destination }) => destination === target);
   return makeFinding(facts, {
     id: "no-route",
-    severity: severityOf(count, facts.seconds, MANY),
+    severity: severityOf(count, facts.seconds, MANY, "info"),
     summary: `No route to ${targets}: ${plural(count, "packet")} that should be forwarded cannot go on`,
     count,
     netns,
@@ -97,7 +104,9 @@ function tellForwarded(facts: Facts, drops: readonly DropFact[]): Finding {
       target === null ? null : inNetns(place, `${tool} route get ${quoteShell(target)}${cameFrom(like)}`),
       inNetns(place, `${tool} route`),
     ],
-    fix: mend(network, family, target, answer).map((command) => (command.startsWith("#") ? command : inNetns(place, command))),
+    fix: mend(network, family, target, answer).map((command) =>
+      command.startsWith("#") ? command : inNetns(place, command),
+    ),
   });
 }
 
@@ -108,7 +117,7 @@ function tellSent(facts: Facts, drops: readonly DropFact[]): Finding {
   const tool = ipTool(family);
   return makeFinding(facts, {
     id: "no-route-out",
-    severity: severityOf(count, facts.seconds, MANY),
+    severity: severityOf(count, facts.seconds, MANY, "info"),
     summary: `No route to ${targets}: ${plural(count, "packet")} of programs here could not be sent`,
     count,
     netns,
@@ -119,8 +128,13 @@ function tellSent(facts: Facts, drops: readonly DropFact[]): Finding {
       tellCounters(network, [OUT[family]]),
       tellFlows(drops),
     ],
-    check: [target === null ? null : inNetns(place, `${tool} route get ${quoteShell(target)}`), inNetns(place, `${tool} route`)],
-    fix: mend(network, family, target, answer).map((command) => (command.startsWith("#") ? command : inNetns(place, command))),
+    check: [
+      target === null ? null : inNetns(place, `${tool} route get ${quoteShell(target)}`),
+      inNetns(place, `${tool} route`),
+    ],
+    fix: mend(network, family, target, answer).map((command) =>
+      command.startsWith("#") ? command : inNetns(place, command),
+    ),
   });
 }
 
@@ -141,7 +155,7 @@ function tellSilent(facts: Facts, ledger: Ledger, network: NetDelta, family: Fam
   return [
     makeFinding(facts, {
       id: "no-route-out",
-      severity: isHarmless ? "info" : severityOf(count, facts.seconds, MANY),
+      severity: isHarmless ? "info" : severityOf(count, facts.seconds, MANY, "info"),
       summary: isHarmless
         ? `Programs tried IPv6 ${plural(count, "time")} where there is no IPv6 route: they fall back to IPv4`
         : `Programs got "Network is unreachable" ${plural(count, "time")}: there is no route to where they send`,
@@ -158,7 +172,9 @@ function tellSilent(facts: Facts, ledger: Ledger, network: NetDelta, family: Fam
         ? []
         : [
             ...down.map((link) => setLink(facts, netns, link.name, "up")),
-            ...(isKnown && !hasDefault ? [`# ${inNetns(place, `${tool} route add default via GATEWAY`)}`] : []),
+            ...(isKnown && !hasDefault
+              ? [`# ${inNetns(place, `${tool} route add default via GATEWAY`)}`]
+              : []),
           ],
     }),
   ];
@@ -166,8 +182,10 @@ function tellSilent(facts: Facts, ledger: Ledger, network: NetDelta, family: Fam
 
 function tellTables(network: NetDelta | null, family: Family, answer: RouteAnswer | null): string | null {
   if (answer === null) return null;
-  if (answer.thrown.length > 0) return `the route ${answer.thrown.map(tellRoute).join(", ")} ends the look-up in its table, and no other table has one`;
-  if (answer.route !== null) return `now there is one: ${tellRoute(answer.route)}${answer.isCertain ? "" : " (policy rules may choose another)"}`;
+  if (answer.thrown.length > 0)
+    return `the route ${answer.thrown.map(tellRoute).join(", ")} ends the look-up in its table, and no other table has one`;
+  if (answer.route !== null)
+    return `now there is one: ${tellRoute(answer.route)}${answer.isCertain ? "" : " (policy rules may choose another)"}`;
   return hasDefaultRoute(network, family) ? null : `there is no ${nameFamily(family)} default route`;
 }
 
@@ -185,7 +203,12 @@ function hasDefaultRoute(network: NetDelta | null, family: Family): boolean {
   );
 }
 
-function mend(network: NetDelta | null, family: Family, target: string | null, answer: RouteAnswer | null): string[] {
+function mend(
+  network: NetDelta | null,
+  family: Family,
+  target: string | null,
+  answer: RouteAnswer | null,
+): string[] {
   if (answer !== null && answer.thrown.length > 0) return answer.thrown.map(deleteRoute);
   if (target === null || answer?.route != null) return [];
   const what = hasDefaultRoute(network, family) ? quoteShell(target) : "default";

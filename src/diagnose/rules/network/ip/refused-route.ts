@@ -25,7 +25,8 @@ const NO_ROUTE = new Set(["IP_INNOROUTES", "IP_OUTNOROUTES"]);
  * Where packets end that have such a route. Measured on 6.18, which gives NOT_SPECIFIED for most: IPv4 `ip_error`; IPv6
  * `dst_discard*` for blackhole, `ip6_pkt_discard` and `ip6_pkt_prohibit` (IP_INNOROUTES) for the others.
  */
-const SITES = /^(?:ip_error|ip6_pkt_(?:discard|prohibit|drop)(?:_out)?|dst_discard(?:_out|_sk)?|ip_route_input\w*)$/;
+const SITES =
+  /^(?:ip_error|ip6_pkt_(?:discard|prohibit|drop)(?:_out)?|dst_discard(?:_out|_sk)?|ip_route_input\w*)$/;
 const COUNTERS = ["IpExtInNoRoutes", "IpOutNoRoutes", "Ip6InNoRoutes", "Ip6OutNoRoutes"];
 
 const WORDS: Readonly<Record<string, string>> = {
@@ -34,7 +35,9 @@ const WORDS: Readonly<Record<string, string>> = {
   prohibit: "refuses them; the sender is told that this is forbidden",
 };
 
-type Cause = { readonly route: Route; readonly rule: null } | { readonly route: null; readonly rule: PolicyRule };
+type Cause =
+  | { readonly route: Route; readonly rule: null }
+  | { readonly route: null; readonly rule: PolicyRule };
 
 /**
  * Blackhole, unreachable and prohibit routes and policy rules that packets run into. Every one is somebody's decision, as a
@@ -76,7 +79,8 @@ function findCauses(
           ? { route: answer.route, rule: null }
           : null;
     if (cause === null) continue;
-    const key = cause.rule === null ? tellRoute(cause.route) : `${cause.rule.family} ${tellPolicyRule(cause.rule)}`;
+    const key =
+      cause.rule === null ? tellRoute(cause.route) : `${cause.rule.family} ${tellPolicyRule(cause.rule)}`;
     const known = causes.get(key);
     if (known === undefined) causes.set(key, { cause, drops: [drop] });
     else known.drops.push(drop);
@@ -113,15 +117,22 @@ function tell(
       tellCounters(network, [...COUNTERS, "IcmpOutDestUnreachs", "Icmp6OutDestUnreachs"]),
     ],
     check: [
-      first === undefined ? null : inNetns(place, `${tool} route get ${quoteShell(first.name)}${cameFrom(asked)}`),
-      inNetns(place, route === null ? `${tool} rule show` : `${tool} route show table ${quoteShell(route.table)} type ${type}`),
+      first === undefined
+        ? null
+        : inNetns(place, `${tool} route get ${quoteShell(first.name)}${cameFrom(asked)}`),
+      inNetns(
+        place,
+        route === null
+          ? `${tool} rule show`
+          : `${tool} route show table ${quoteShell(route.table)} type ${type}`,
+      ),
     ],
     fix: [inNetns(place, route === null ? deletePolicyRule(rule) : deleteRoute(route))],
   });
 }
 
 /** Words for `ip route get` that ask about a packet which came in, not one made here. */
-export function cameFrom(drop: DropFact | undefined): string {
-  if (drop?.source == null || drop.dev === null) return "";
-  return ` from ${quoteShell(drop.source)} iif ${quoteShell(drop.dev)}`;
+export function cameFrom(drop: DropFact | undefined, dev: string | null = drop?.dev ?? null): string {
+  if (drop?.source == null || dev === null) return "";
+  return ` from ${quoteShell(drop.source)} iif ${quoteShell(dev)}`;
 }

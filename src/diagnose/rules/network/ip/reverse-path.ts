@@ -42,10 +42,15 @@ function tell(facts: Facts, network: NetDelta | null, { netns, dev, drops }: Dev
   const all = readDeviceSetting(network, "ipv4", "all", "rp_filter");
   const own = dev === null ? null : readDeviceSetting(network, "ipv4", dev, "rp_filter");
   const mode = all === null || own === null ? null : Math.max(all, own);
-  const from = source === null ? "" : ` from ${source}${sources.length > 1 ? ` and ${formatCount(sources.length - 1)} more` : ""}`;
+  const from =
+    source === null
+      ? ""
+      : ` from ${source}${sources.length > 1 ? ` and ${formatCount(sources.length - 1)} more` : ""}`;
   const moved = counterDelta(network, COUNTER);
   const key = dev === null ? null : deviceKey(dev);
-  const settings = ["all", ...(key === null ? [] : [key])].map((name) => quoteShell(`net.ipv4.conf.${name}.rp_filter`));
+  const settings = ["all", ...(key === null ? [] : [key])].map((name) =>
+    quoteShell(`net.ipv4.conf.${name}.rp_filter`),
+  );
   return makeFinding(facts, {
     id: "rp-filter",
     severity: severityOf(count, facts.seconds, MANY),
@@ -74,7 +79,8 @@ function nameMode(mode: number): string {
 }
 
 function tellWay(answer: RouteAnswer | null, source: string | null): string {
-  if (answer === null || source === null) return "the way back to the sender leaves through another device, or there is none";
+  if (answer === null || source === null)
+    return "the way back to the sender leaves through another device, or there is none";
   const { route } = answer;
   if (route === null) return `there is no route back to ${source}`;
   const devices = [...new Set(hopsOf(route).flatMap(({ dev }) => dev ?? []))].join(", ");

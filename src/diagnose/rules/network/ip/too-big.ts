@@ -9,10 +9,11 @@ import type { Rule } from "../../../rule.ts";
 import { selectDrops } from "../../../select.ts";
 import { findPlace, tellNetns } from "../../../where.ts";
 import { familyOf } from "../support/addresses.ts";
-import { findLink, linksOf, setLink } from "../support/devices.ts";
+import { findLink, linksOf, otherEnd, setLink } from "../support/devices.ts";
 import { isFreedAt, meanSize, tellFlows } from "../support/drops.ts";
 import { makeFinding } from "../support/finding.ts";
 import { createRouters, hopsOf, ipTool, tellRoute, type Router } from "../support/routing.ts";
+import { accountMtu } from "./mtu.ts";
 import { cameFrom } from "./refused-route.ts";
 
 /**
@@ -34,13 +35,30 @@ export const tooBig: Rule = {
       (group) => group.drops,
     );
     const bridged = facts.drops.filter(
-      (drop) => !drop.benign && !ledger.isClaimed(drop) && !drops.includes(drop) && isFreedAt(drop, BRIDGE_SITES) && isTooLong(facts, drop),
+      (drop) =>
+        !drop.benign &&
+        !ledger.isClaimed(drop) &&
+        !drops.includes(drop) &&
+        isFreedAt(drop, BRIDGE_SITES) &&
+        isTooLong(facts, drop),
     );
-    const groups = Map.groupBy([...drops, ...bridged], (drop) => JSON.stringify([drop.netns, outputOf(facts, routerOf(drop), drop)?.name ?? null, familyOf(drop.destination ?? "")]));
+    const groups = Map.groupBy([...drops, ...bridged], (drop) =>
+      JSON.stringify([
+        drop.netns,
+        outputOf(facts, routerOf(drop), drop)?.name ?? null,
+        familyOf(drop.destination ?? ""),
+      ]),
+    );
     return [...groups.values()].map((group) => {
       ledger.claim(group);
       const [first] = group;
+      const out = first === undefined ? null : outputOf(facts, routerOf(first), first);
       if (first?.netns != null) for (const name of COUNTERS) ledger.account(first.netns, name);
+      if (first?.netns != null && out !== null) {
+        const peer = otherEnd(facts, findNetwork(facts, first.netns), out);
+        accountMtu(ledger, first.netns, out.name);
+        if (peer !== null) accountMtu(ledger, peer.netns.inode, peer.link.name);
+      }
       return tell(facts, group, first === undefined ? null : routerOf(first));
     });
   },
@@ -72,9 +90,12 @@ function tell(facts: Facts, drops: readonly DropFact[], router: Router | null): 
   const destinations = rankDrops(drops, ({ destination }) => destination);
   const target = destinations[0]?.name ?? null;
   const like = drops.find(({ destination }) => destination === target);
-  const route = target === null ? null : (router?.({ to: target, from: like?.source ?? null, iif: like?.dev ?? null })?.route ?? null);
+  const route =
+    target === null
+      ? null
+      : (router?.({ to: target, from: like?.source ?? null, iif: like?.dev ?? null })?.route ?? null);
   const limit = route?.mtu ?? out?.mtu ?? null;
-  const input = findLink(network, first?.dev ?? null);
+  const input = inputOf(network, router, like ?? first, out);
   const wanted = widest(network, input, out);
   const most = Math.max(...drops.map((drop) => drop.count));
   const size = meanSize(drops);
@@ -89,7 +110,9 @@ function tell(facts: Facts, drops: readonly DropFact[], router: Router | null): 
     netns,
     evidence: [
       `in ${tellNetns(facts, netns)}${input === null || input === out ? "" : `, received on ${input.name}${input.mtu === null ? "" : ` (MTU ${input.mtu})`}`}`,
-      route === null ? null : `route: ${tellRoute(route)}${route.mtu === null ? "" : `, its own MTU ${route.mtu}`}`,
+      route === null
+        ? null
+        : `route: ${tellRoute(route)}${route.mtu === null ? "" : `, its own MTU ${route.mtu}`}`,
       isBridge
         ? "a bridge cannot tell the sender: all ports of a bridge need the same MTU"
         : answers === null
@@ -100,26 +123,58 @@ function tell(facts: Facts, drops: readonly DropFact[], router: Router | null): 
     ],
     check: [
       out === null ? null : inNetns(place, `ip link show dev ${quoteShell(out.name)}`),
-      target === null || isBridge ? null : inNetns(place, `${ipTool(familyOf(target) ?? "ipv4")} route get ${quoteShell(target)}${cameFrom(like)}`),
+      target === null || isBridge
+        ? null
+        : inNetns(
+            place,
+            `${ipTool(familyOf(target) ?? "ipv4")} route get ${quoteShell(target)}${cameFrom(like, input?.name ?? null)}`,
+          ),
       target === null || isBridge ? null : `tracepath -n ${quoteShell(target)}`,
     ],
     fix: learns || out === null ? [] : mend(facts, netns, out, wanted, isBridge),
   });
 }
 
-function mend(facts: Facts, netns: number | null, out: Link, wanted: number | null, isBridge: boolean): string[] {
-  const raise = wanted !== null && out.mtu !== null && wanted > out.mtu ? [setLink(facts, netns, out.name, `mtu ${wanted}`)] : [];
+/** The device it came in on. IPv6 has put the output device in its place by then (ip6_forward): then the way back to the sender. */
+function inputOf(
+  network: NetDelta | null,
+  router: Router | null,
+  drop: DropFact | undefined,
+  out: Link | null,
+): Link | null {
+  const dev = findLink(network, drop?.dev ?? null);
+  if (drop?.source == null || dev === null || dev !== out || isFreedAt(drop, BRIDGE_SITES)) return dev;
+  const back = router?.({ to: drop.source })?.route ?? null;
+  return back === null ? dev : findLink(network, hopsOf(back)[0]?.dev ?? null);
+}
+
+function mend(
+  facts: Facts,
+  netns: number | null,
+  out: Link,
+  wanted: number | null,
+  isBridge: boolean,
+): string[] {
+  const raise =
+    wanted !== null && out.mtu !== null && wanted > out.mtu
+      ? [setLink(facts, netns, out.name, `mtu ${wanted}`)]
+      : [];
   if (isBridge) return raise;
   const place = findPlace(facts, netns);
   const clamp = `iptables -t mangle -A FORWARD -o ${quoteShell(out.name)} -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu`;
-  return [...raise, `# where the link cannot take more (a tunnel), at least for TCP: ${inNetns(place, clamp)}`];
+  return [
+    ...raise,
+    `# where the link cannot take more (a tunnel), at least for TCP: ${inNetns(place, clamp)}`,
+  ];
 }
 
 /** What the packets came in with; for a bridge's port the largest of the other ports. */
 function widest(network: NetDelta | null, input: Link | null, out: Link | null): number | null {
   if (out === null) return null;
   if (input !== null && input !== out) return input.mtu;
-  const ports = linksOf(network).filter((link) => link.master !== null && link.master === out.master && link !== out);
+  const ports = linksOf(network).filter(
+    (link) => link.master !== null && link.master === out.master && link !== out,
+  );
   const mtus = ports.flatMap(({ mtu }) => mtu ?? []);
   return mtus.length === 0 ? null : Math.max(...mtus);
 }

@@ -26,7 +26,10 @@ const HANDLERS: Readonly<Record<string, { readonly name: string; readonly fix: s
   dccp: { name: "DCCP", fix: "modprobe dccp" },
   ospf: { name: "OSPF (routing)", fix: "# start the routing daemon (FRR, BIRD)" },
   pim: { name: "PIM (multicast routing)", fix: "# start the multicast routing daemon" },
-  vrrp: { name: "VRRP (shared addresses)", fix: "# start keepalived, or keep those routers in another segment" },
+  vrrp: {
+    name: "VRRP (shared addresses)",
+    fix: "# start keepalived, or keep those routers in another segment",
+  },
   "ip-115": { name: "L2TP (tunnels)", fix: "modprobe l2tp_ip" },
 };
 
@@ -38,7 +41,9 @@ export const unknownProtocol: Rule = {
     return groups.flatMap(({ netns, drops }) => {
       ledger.claim(drops);
       if (netns !== null) for (const name of COUNTERS) ledger.account(netns, name);
-      return [...Map.groupBy(drops, ({ proto }) => proto)].map(([proto, of]) => tell(facts, netns, proto, of));
+      return [...Map.groupBy(drops, ({ proto }) => proto)].map(([proto, of]) =>
+        tell(facts, netns, proto, of),
+      );
     });
   },
 };
@@ -62,13 +67,19 @@ function tell(facts: Facts, netns: number | null, proto: string | null, drops: r
     evidence: [
       `in ${tellNetns(facts, netns)}${drops[0]?.dev == null ? "" : `, received on ${drops[0].dev}`}`,
       tellCounters(network, [...COUNTERS, "IcmpOutDestUnreachs", "Icmp6OutParmProblems"]),
-      handler === undefined ? `no tunnel, daemon or module here is known for it (${formatCount(count)} packets)` : null,
+      handler === undefined
+        ? `no tunnel, daemon or module here is known for it (${formatCount(count)} packets)`
+        : null,
       tellFlows(drops),
     ],
     check: [
-      inNetns(place, `tcpdump -nc 20 -i ${quoteShell(drops[0]?.dev ?? "any")}${number === null ? "" : ` ip proto ${number}`}`),
+      inNetns(
+        place,
+        `tcpdump -nc 20 -i ${quoteShell(drops[0]?.dev ?? "any")}${number === null ? "" : ` ip proto ${number}`}`,
+      ),
       inNetns(place, "ss -0wnp"),
     ],
-    fix: handler === undefined ? [] : [handler.fix.startsWith("#") ? handler.fix : inNetns(place, handler.fix)],
+    fix:
+      handler === undefined ? [] : [handler.fix.startsWith("#") ? handler.fix : inNetns(place, handler.fix)],
   });
 }

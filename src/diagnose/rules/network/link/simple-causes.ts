@@ -1,0 +1,121 @@
+import { makeRule, type SimpleCause } from "../support/simple-cause.ts";
+
+/** Causes at the link layer that their reason tells. */
+const LINK_CAUSES: readonly SimpleCause[] = [
+  {
+    id: "cgroup-bpf",
+    reasons: ["BPF_CGROUP_EGRESS"],
+    counters: ["IpOutDiscards", "Ip6OutDiscards"],
+    least: 1,
+    severity: "problem",
+    because: "an eBPF program of the sending process's control group forbids them",
+    explains:
+      "not a firewall rule: systemd sets such programs for IPAddressDeny= and IPAddressAllow= of a unit, container and policy agents for their pods",
+    check: [
+      "bpftool cgroup tree",
+      "systemctl list-units --type=service --no-legend --plain | awk '{print $1}' | xargs -r systemctl show -p Id -p IPAddressDeny -p IPAddressAllow",
+    ],
+    fix: ["# where it is systemd: systemctl set-property --runtime UNIT IPAddressAllow={destination}"],
+  },
+  {
+    id: "memory-short",
+    reasons: ["NOMEM"],
+    counters: [],
+    least: 3,
+    severity: "problem",
+    below: "suspicious",
+    because: "the kernel had no memory at once for them",
+    explains: "packets are allocated without waiting: free memory was below the reserve, or too fragmented",
+    check: ["free -m", "sysctl vm.min_free_kbytes", "dmesg | grep -i 'page allocation failure' | tail"],
+    fix: ["# free memory, or keep more in reserve: sysctl -w vm.min_free_kbytes=262144"],
+  },
+  {
+    id: "offload-mismatch",
+    reasons: ["SKB_GSO_SEG", "SKB_BAD_GSO", "SKB_CSUM"],
+    sites: /^validate_xmit_(?:skb|vlan|xfrm)\w*$/,
+    counters: [],
+    least: 3,
+    severity: "problem",
+    below: "suspicious",
+    because: "they could not be prepared for the device: cutting large packets or the checksum failed",
+    explains: "an offload of the device or of a tunnel above it does not fit these packets",
+    check: ["{ns}ethtool -k {dev}", "{ns}ip -s -s link"],
+    fix: ["{ns}ethtool -K {dev} tso off gso off tx off"],
+  },
+  {
+    id: "bad-frame",
+    reasons: ["DEV_HDR", "SKB_UCOPY_FAULT", "TAP_FILTER", "TAP_TXFILTER"],
+    counters: [],
+    least: 3,
+    severity: "suspicious",
+    because:
+      "a program (virtual machine, VPN) wrote frames into its tun or tap device that the kernel does not take",
+    explains:
+      "program and device disagree about the header in front of each packet (vnet_hdr), or a filter of the device refuses them",
+    check: ["{ns}ip -d link show type tun", "{ns}ip -s link"],
+    fix: ["# update or correct the program that holds the device"],
+  },
+  {
+    id: "broadcast-storm",
+    reasons: ["MACVLAN_BROADCAST_BACKLOG", "IPVLAN_MULTICAST_BACKLOG"],
+    counters: [],
+    least: 10,
+    severity: "problem",
+    below: "suspicious",
+    because: "the queue of broadcasts to hand out to the macvlan or ipvlan devices above was full",
+    explains: "a broadcast or multicast storm on the parent device, or very many devices on it",
+    check: ["{ns}tcpdump -enc 50 -i {dev} broadcast or multicast", "{ns}ip -d link show type macvlan"],
+    fix: [
+      "# stop what floods (the capture shows it); to give the queue more room: {ns}ip link set dev {dev} type macvlan bcqueuelen 4000",
+    ],
+  },
+  {
+    id: "tunnel-loop",
+    reasons: ["RECURSION_LIMIT"],
+    counters: [],
+    least: 1,
+    severity: "problem",
+    because: "they went through tunnels or virtual devices in a circle",
+    explains: "a tunnel whose own packets are routed into it again, or devices that redirect to each other",
+    check: ["{ns}ip -d link", "{ns}ip route get {destination}"],
+    fix: ["# give the tunnel's remote address a route of its own that does not lead through the tunnel"],
+  },
+  {
+    id: "mac-address",
+    reasons: ["LOCAL_MAC", "MAC_INVALID_SOURCE"],
+    counters: [],
+    least: 3,
+    severity: "suspicious",
+    because: "their source MAC address is this device's own, or impossible",
+    explains: "a loop in the (overlay) network, two machines with one MAC address, or a broken sender",
+    check: ["{ns}bridge fdb show", "{ns}tcpdump -enc 20 -i {dev}"],
+    fix: ["# break the loop, or give one of the two machines another MAC address"],
+  },
+  {
+    id: "bridge-no-port",
+    reasons: ["NO_TX_TARGET"],
+    counters: [],
+    least: 3,
+    severity: "suspicious",
+    because: "the bridge or VXLAN device found no port or remote host for them",
+    explains: "all other ports are down, or the MAC address is not known and flooding is off",
+    check: ["{ns}bridge link", "{ns}bridge fdb show"],
+    fix: [
+      "# bring a port up, or add the remote: {ns}bridge fdb append 00:00:00:00:00:00 dev {dev} dst REMOTE",
+    ],
+  },
+  {
+    id: "tc-error",
+    reasons: ["TC_COOKIE_ERROR", "TC_CHAIN_NOTFOUND", "TC_RECLASSIFY_LOOP", "TC_ERROR"],
+    counters: [],
+    least: 1,
+    severity: "problem",
+    because:
+      "traffic control could not carry out its filters: a chain is missing, or they go round in a circle",
+    explains: "a filter jumps to a chain that does not exist, or reclassifies without end",
+    check: ["{ns}tc -s filter show dev {dev} ingress", "{ns}tc -s filter show dev {dev} egress"],
+    fix: ["# correct the filter's goto chain or reclassify action"],
+  },
+];
+
+export const simpleLinkCauses = makeRule("link-cause", LINK_CAUSES);

@@ -1,0 +1,35 @@
+import type { Finding, Severity } from "../../finding.ts";
+import type { Rule } from "../../rule.ts";
+import { RULES } from "../index.ts";
+import type { RetransFacts, RetransRule } from "./facts.ts";
+import { fullQueueHere, noAnswer, unansweredSynAck } from "./handshake.ts";
+import { localDrops } from "./local-drops.ts";
+import { noRoute, pathLoss, spurious } from "./path.ts";
+import { examineResets } from "./resets.ts";
+
+const HARM: Readonly<Record<Severity, number>> = { problem: 0, suspicious: 1, info: 2 };
+
+/**
+ * Why segments were sent again: what this host did itself first, what is left is the network's. Each connection is
+ * explained once. `dropRules`: what names the rule, queue or limit behind a local drop.
+ */
+export function diagnoseRetransmits(facts: RetransFacts, dropRules: readonly Rule[] = RULES): Finding[] {
+  const rules: readonly RetransRule[] = [
+    localDrops(dropRules),
+    fullQueueHere,
+    noAnswer,
+    unansweredSynAck,
+    noRoute,
+    spurious,
+    pathLoss,
+  ];
+  const findings = examineResets(facts);
+  let open = facts.flows;
+  for (const rule of rules) {
+    const explained = rule.examine(facts, open);
+    findings.push(...explained.findings);
+    const done = new Set(explained.flows);
+    open = open.filter((flow) => !done.has(flow));
+  }
+  return findings.sort((a, b) => HARM[a.severity] - HARM[b.severity] || b.count - a.count);
+}

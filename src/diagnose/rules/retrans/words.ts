@@ -1,0 +1,71 @@
+import { formatCount, plural } from "../../../text/format.ts";
+import { counterDelta, findNetwork, type Facts } from "../../facts.ts";
+import { countSegments, type RetransFlow, type RetransKind } from "./facts.ts";
+
+const KIND_WORDS: Readonly<Record<RetransKind, string>> = {
+  rto: "after a timeout",
+  fast: "after acknowledgements showed a gap",
+  tlp: "as loss probes",
+  syn: "SYN",
+  synack: "SYN-ACK",
+  other: "for another reason",
+};
+
+/** `12 after a timeout, 3 as loss probes`. */
+export function tellKinds(flows: readonly RetransFlow[]): string {
+  const kinds = Object.keys(KIND_WORDS) as RetransKind[];
+  return kinds
+    .map((kind) => ({ kind, count: flows.reduce((sum, flow) => sum + (flow.byKind[kind] ?? 0), 0) }))
+    .filter(({ count }) => count > 0)
+    .sort((a, b) => b.count - a.count)
+    .map(({ kind, count }) => `${formatCount(count)} ${KIND_WORDS[kind]}`)
+    .join(", ");
+}
+
+const bracket = (address: string) => (address.includes(":") ? `[${address}]` : address);
+
+/** The far ends in as few words as are true: `10.0.0.2:443`, `10.0.0.2`, `port 443 of 14 hosts`, `14 hosts`. */
+export function tellTargets(
+  flows: readonly RetransFlow[],
+  far: "destination" | "source" = "destination",
+): string {
+  const port = far === "destination" ? "destinationPort" : "sourcePort";
+  const hosts = [...new Set(flows.flatMap((flow) => flow[far] ?? []))];
+  const ports = new Set(flows.map((flow) => flow[port]));
+  const onePort = ports.size === 1 ? ([...ports][0] ?? null) : null;
+  const [host] = hosts;
+  if (hosts.length === 1 && host !== undefined)
+    return onePort === null ? host : `${bracket(host)}:${onePort}`;
+  const many = plural(hosts.length, "host");
+  return onePort === null ? many : `port ${onePort} of ${many}`;
+}
+
+/** `10.0.0.1:40000 → 10.0.0.2:443` of the flows with most segments. */
+export function listFlows(flows: readonly RetransFlow[], most = 3): string {
+  const shown = [...flows].sort((a, b) => b.segments - a.segments).slice(0, most);
+  const texts = shown.map((flow) => {
+    const end = (address: string | null, port: number | null) => `${bracket(address ?? "*")}:${port ?? "*"}`;
+    const owner = flow.owner === null ? "" : ` by ${flow.owner.comm} (pid ${flow.owner.pid})`;
+    return `${end(flow.source, flow.sourcePort)} → ${end(flow.destination, flow.destinationPort)}${owner}, ${plural(flow.segments, "segment")}`;
+  });
+  const rest = flows.length - shown.length;
+  return `${texts.join("; ")}${rest > 0 ? `; and ${plural(rest, "more connection")}` : ""}`;
+}
+
+/** Part of all segments of that namespace that were sent again, 0–1; null when the counters were not read. */
+export function shareOf(facts: Facts, netns: number | null, segments: number): number | null {
+  const network = findNetwork(facts, netns);
+  if (network === null) return null;
+  const all = counterDelta(network, "TcpOutSegs") + counterDelta(network, "TcpRetransSegs");
+  return all === 0 ? null : Math.min(1, segments / all);
+}
+
+export function formatShare(share: number): string {
+  const percent = share * 100;
+  return `${percent >= 10 ? Math.round(percent) : percent >= 0.1 ? percent.toFixed(1) : percent.toFixed(2)} %`;
+}
+
+/** `41 segments of 3 connections to 10.0.0.2:443`. */
+export function tellWhat(flows: readonly RetransFlow[]): string {
+  return `${plural(countSegments(flows), "segment")} of ${plural(flows.length, "connection")} to ${tellTargets(flows)}`;
+}
