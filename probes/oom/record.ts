@@ -180,9 +180,8 @@ export interface OomGroup {
   leaderPid: number | null;
 }
 
-/** One kill, read from a kernel log. */
+/** One kill with all that is known of it. */
 export interface OomReport extends OomRecord {
-  source: "log";
   time: KernelTime | null;
   /** Seconds since boot, where known. */
   monotonic: number | null;

@@ -1,7 +1,15 @@
 import { hostname, release } from "node:os";
 import { performance } from "node:perf_hooks";
 import { TraceError } from "../error.ts";
-import type { Fact, JsonObject, Options, ProbeDefinition, SessionInfo } from "../probe/define.ts";
+import { streamTool } from "../launch/stream.ts";
+import type {
+  Fact,
+  JsonObject,
+  Options,
+  ProbeDefinition,
+  SessionInfo,
+  SourceContext,
+} from "../probe/define.ts";
 import type { Input } from "../session/input.ts";
 import type { LiveRun } from "../session/live.ts";
 import { createRecorder } from "../session/recording.ts";
@@ -20,6 +28,16 @@ export interface Stopper {
 /** A source that says nothing for so long (milliseconds) is at rest: what waits for more of it is told so with a tick. */
 const QUIET_MS = 500;
 
+/** What a source may use; standard input is only touched by one that reads it. */
+export function createSourceContext(): SourceContext {
+  return {
+    get stdin() {
+      return process.stdin;
+    },
+    run: streamTool,
+  };
+}
+
 /**
  * A session whose inputs come from a probe's `source`: no bpftrace, no root. Throws TraceError: at once for what cannot be opened, after the
  * report for what broke on the way.
@@ -34,12 +52,17 @@ export async function traceSource(
 ): Promise<void> {
   const started = performance.now();
   const now = () => Math.round((performance.now() - started) * 1000) / 1e6;
-  const stopped = Promise.withResolvers<"stop">();
-  stopper.follow({ stop: () => stopped.resolve("stop") });
+  const latch: StopLatch = { isSet: false, wake: () => {} };
+  const stop = () => {
+    latch.isSet = true;
+    latch.wake();
+  };
+  stopper.follow({ stop });
   const batches = source[Symbol.asyncIterator]();
   let next = batches.next();
+  const limit = values.duration === undefined ? null : setTimeout(stop, values.duration * 1000);
   // What cannot be opened is an error before anything is printed.
-  await Promise.race([next, stopped.promise]);
+  await takeNext(next, latch);
 
   const info = describeSource(definition, values, options);
   const recorder = values.record === undefined ? null : createRecorder(values.record, info);
@@ -61,7 +84,7 @@ export async function traceSource(
     push({ kind: "ready", at: now() });
     try {
       for (;;) {
-        const step = await takeNext(next, stopped.promise);
+        const step = await takeNext(next, latch);
         if (step === "stop") break;
         if (step === "quiet") {
           push({ kind: "tick", at: now() });
@@ -93,21 +116,38 @@ export async function traceSource(
     // A reader that waits for a pipe would keep the process; what it still brings is of no interest.
     next.catch(() => {});
     void batches.return?.().catch(() => {});
-    process.stdin.unref?.();
+    clearTimeout(limit ?? undefined);
   }
 }
 
-async function takeNext(
+/** A request to end, which can come before anybody waits for it. */
+interface StopLatch {
+  isSet: boolean;
+  wake: () => void;
+}
+
+/**
+ * The next batch, or why there is none. No `Promise.race` with a promise that lives as long as the run: it would keep every batch it ever
+ * lost to.
+ */
+function takeNext(
   next: Promise<IteratorResult<readonly Fact[]>>,
-  stopped: Promise<"stop">,
+  latch: StopLatch,
 ): Promise<IteratorResult<readonly Fact[]> | "stop" | "quiet"> {
-  const { promise: quiet, resolve } = Promise.withResolvers<"quiet">();
-  const timer = setTimeout(() => resolve("quiet"), QUIET_MS);
-  try {
-    return await Promise.race([stopped, next, quiet]);
-  } finally {
-    clearTimeout(timer);
-  }
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => settle(() => resolve("quiet")), QUIET_MS);
+    const settle = (conclude: () => void) => {
+      clearTimeout(timer);
+      latch.wake = () => {};
+      conclude();
+    };
+    latch.wake = () => settle(() => resolve("stop"));
+    if (latch.isSet) latch.wake();
+    next.then(
+      (step) => settle(() => resolve(step)),
+      (error: unknown) => settle(() => reject(error instanceof Error ? error : new Error(String(error)))),
+    );
+  });
 }
 
 function describeSource(definition: ProbeDefinition, values: TraceOptions, options: Options): SessionInfo {

@@ -3,7 +3,6 @@ import { EXIT, TraceError } from "../error.ts";
 import { createAtomicWriter } from "../files/atomic.ts";
 import { readHostFacts, type HostFacts } from "../host/facts.ts";
 import { bpftraceCommand, bpftraceEnvironment } from "../launch/environment.ts";
-import { streamTool } from "../launch/stream.ts";
 import { runTool } from "../launch/tool.ts";
 import type { JsonObject, Options, ProbeDefinition, SessionInfo } from "../probe/define.ts";
 import { prepareProgram, type Program } from "../probe/prepare.ts";
@@ -12,6 +11,7 @@ import { isOwnSpeedscope } from "../profile/write.ts";
 import { profileName } from "../session/clock.ts";
 import type { Input } from "../session/input.ts";
 import { startLive, type LiveRun } from "../session/live.ts";
+import { createCgroupFinder } from "../session/memory-cgroup.ts";
 import { describeTask, sampleMemory } from "../session/memory-sample.ts";
 import { createProviders } from "../session/providers.ts";
 import { createRecorder } from "../session/recording.ts";
@@ -21,7 +21,7 @@ import { formatBpftraceVersion, parseBpftraceVersion } from "../wire/version.ts"
 import { END_SIGNALS, type CommandIo } from "./io.ts";
 import { createPresenter } from "./present.ts";
 import { replayRecording } from "./replay.ts";
-import { traceSource, type Stopper } from "./source.ts";
+import { createSourceContext, traceSource, type Stopper } from "./source.ts";
 import { addTraceOptions, pickProbeOptions, type TraceOptions } from "./trace-options.ts";
 
 /** Adds `trace NAME` for one probe folder. */
@@ -60,7 +60,7 @@ export async function traceLive(
   const stopper = createStopper(io);
   try {
     const profile = checkProfile(definition.name, values, io);
-    const source = definition.source?.(options, { stdin: process.stdin, run: streamTool }) ?? null;
+    const source = definition.source?.(options, createSourceContext()) ?? null;
     if (source !== null) {
       await traceSource(definition, source, { ...values, ...profile }, options, io, stopper);
       return;
@@ -116,6 +116,7 @@ async function followSession(
         ),
         "memory-sample": () => sampleMemory(host.pageSize),
         task: describeTask,
+        "memory-cgroup": createCgroupFinder(host.cgroup.memory),
       },
       evidence: definition.evidence ?? [],
       follows: definition.follows ?? [],

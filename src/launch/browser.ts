@@ -7,6 +7,11 @@ import { execa } from "execa";
 export async function openBrowser(url: string): Promise<boolean> {
   const hasDesktop = (process.env["DISPLAY"] ?? "") !== "" || (process.env["WAYLAND_DISPLAY"] ?? "") !== "";
   if (!hasDesktop) return false;
-  const result = await execa("xdg-open", [url], { detached: true, stdio: "ignore", cleanup: false, reject: false });
+  const result = await execa("xdg-open", [url], {
+    detached: true,
+    stdio: "ignore",
+    cleanup: false,
+    reject: false,
+  });
   return result.exitCode === 0;
 }

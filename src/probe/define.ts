@@ -1,3 +1,4 @@
+import type { Readable } from "node:stream";
 import type { Finding } from "../diagnose/finding.ts";
 import type { FilterName, FilterValues } from "./filters.ts";
 import type { ProgramVariables } from "./render.ts";
@@ -113,6 +114,24 @@ export interface RunContext {
   ask(ask: Ask): void;
 }
 
+/**
+ * A log that is read along with the events, as facts of this name: key `past` once, before anything is attached (string[]: what was there
+ * already), then `lines` (string[]) as they come, `quiet` (null) after a pause, `lost` (count of overwritten records), `error` (why it
+ * cannot be read). `kernel-log`: raw records of /dev/kmsg, never cleared.
+ */
+export interface Follow {
+  readonly fact: "kernel-log";
+  /** Which of the records that were there before are kept; none without it. */
+  readonly past?: RegExp;
+}
+
+/** What a probe's `source` may use of this machine. */
+export interface SourceContext {
+  readonly stdin: Readable;
+  /** The standard output of a tool as it comes. Throws TraceError when it is missing or fails. */
+  run(command: string, args: readonly string[]): AsyncIterable<Uint8Array>;
+}
+
 export interface EndInfo {
   /** Seconds between `ready` and the end. */
   readonly seconds: number;
@@ -162,6 +181,13 @@ export interface ProbeDefinition {
   readonly program?: string;
   /** Its part of the catalogue, for `trace explain`. */
   readonly topics?: () => readonly Topic[];
+  /** Logs that are read while the program runs. */
+  readonly follows?: readonly Follow[];
+  /**
+   * What these options make the run read in place of the kernel's events: batches of facts until the end. Null: trace live. Such a
+   * run needs neither bpftrace nor root. Throws TraceError, at the first step, for what cannot be opened.
+   */
+  source?(options: Options, context: SourceContext): AsyncIterable<readonly Fact[]> | null;
   prepare(context: PrepareContext): Promise<Prepared> | Prepared;
   run(context: RunContext): ProbeRun;
 }

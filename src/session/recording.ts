@@ -26,6 +26,7 @@ export function createRecorder(path: string, info: SessionInfo): Recorder {
   const file = createAtomicWriter(path, { isOurs: (head) => head[0] === 0x1f && head[1] === 0x8b });
   const gzip: Gzip = createGzip({ level: 4 });
   let failure: unknown = null;
+  let isClosed = false;
   gzip.on("data", (chunk: Buffer) => {
     if (failure !== null) return;
     try {
@@ -38,12 +39,15 @@ export function createRecorder(path: string, info: SessionInfo): Recorder {
   put({ format: FORMAT, version: VERSION, session: info as unknown as Json });
   return {
     write(input) {
+      // An answer that comes after the end of the session is no part of it.
+      if (isClosed) return;
       put(encode(input));
       // What is on disk after a crash can be replayed up to the last second.
       if (input.kind === "tick") gzip.flush(constants.Z_SYNC_FLUSH);
     },
     close: () =>
       new Promise((resolve, reject) => {
+        isClosed = true;
         gzip.on("end", () => {
           try {
             if (failure !== null) throw failure;

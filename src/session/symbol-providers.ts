@@ -64,7 +64,13 @@ async function describeProcess(pid: number): Promise<Json> {
   const flags = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[6]);
   return {
     comm: comm.replace(/\n$/, ""),
-    exe: exe === null ? null : (exe.replace(/ \(deleted\)$/, "").split("/").at(-1) ?? null),
+    exe:
+      exe === null
+        ? null
+        : (exe
+            .replace(/ \(deleted\)$/, "")
+            .split("/")
+            .at(-1) ?? null),
     kernelThread: (flags & KERNEL_THREAD) !== 0,
   };
 }

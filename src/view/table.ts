@@ -1,7 +1,7 @@
 import Table from "cli-table3";
 import type { Column } from "../probe/report.ts";
 import { escapeText } from "../text/escape.ts";
-import { measure, truncate, type Style } from "./style.ts";
+import { measure, truncate, wrap, type Style } from "./style.ts";
 
 /** No lines, two spaces between columns. */
 const BARE = {
@@ -78,7 +78,9 @@ export function renderTable(
     header,
     ...lines.flatMap((line, position) => [
       line,
-      ...(below[position] ?? []).map(({ cell }) => `${" ".repeat(OVERFLOW_INDENT)}${cell}`),
+      ...(below[position] ?? []).flatMap(({ cell }) =>
+        wrap(cell, style.width - OVERFLOW_INDENT).map((part) => `${" ".repeat(OVERFLOW_INDENT)}${part}`),
+      ),
     ]),
   ];
 }

@@ -5,8 +5,7 @@ import { classifyStderr } from "./stderr-lines.ts";
 import type { BpftraceVersion } from "./version.ts";
 
 export { classifyStderr } from "./stderr-lines.ts";
-export type { StderrSummary } from "./stderr-lines.ts";
-export type { Failure, FailureCode, FinishedRun } from "./failure.ts";
+export type { Failure, FinishedRun } from "./failure.ts";
 
 const LONGEST = 300;
 

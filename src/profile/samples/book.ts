@@ -62,14 +62,16 @@ export class SampleBook {
   /** The newest program of a pid. */
   readonly #byPid = new Map<number, ProgramEntry>();
   readonly #byKey = new Map<string, ProgramEntry>();
-  readonly #byThread = new Map<string, ThreadEntry>();
-  readonly #byStack = new Map<string, number>();
+  readonly #byThread = new Map<number, ThreadEntry>();
+  /** By program and callers, then by instruction pointer or, below zero, by kernel stack. */
+  readonly #byStack = new Map<number, Map<number, number>>();
   readonly #kernelTexts: string[] = [];
   readonly #byKernelText = new Map<string, number>();
   readonly #callers: CallersEntry[] = [];
   readonly #byCallers = new Map<string, number>();
   readonly #kernelFrames = new Map<string, Frame>();
-  readonly #userFrames = new Map<string, Frame>();
+  readonly #userFrames = new Map<UserFrame, Frame>();
+  readonly #namedFrames = new Map<string, Frame>();
 
   /** `ask`: how facts are asked for (`process` and `frames`). */
   constructor(ask: AskFrames) {
@@ -85,14 +87,17 @@ export class SampleBook {
     const callers = this.#internCallers(sample);
     const isKernelMode = sample.mode === "unknown" ? kernel !== -1 : sample.mode !== "user";
     const isWalked = sample.callers !== null;
-    const key = `${program.index} ${kernel} ${callers} ${isWalked ? sample.ip : ""} ${isKernelMode ? 1 : 0}`;
-    const known = this.#byStack.get(key);
+    const outer = program.index * 2 ** 32 + callers + 1;
+    let inner = this.#byStack.get(outer);
+    if (inner === undefined) this.#byStack.set(outer, (inner = new Map()));
+    const key = isWalked ? sample.ip : -1 - 2 * (kernel + 1) - (isKernelMode ? 1 : 0);
+    const known = inner.get(key);
     if (known !== undefined) return { thread, stack: known, entry: this.#stackAt(known) };
     const isKernelLost = kernel === -1 && (sample.mode === "kernel" || sample.mode === "kernel-thread");
     const stack = this.stacks.length;
     const entry = { program, isKernelMode, isWalked, ip: sample.ip, kernel, callers, isKernelLost };
     this.stacks.push(entry);
-    this.#byStack.set(key, stack);
+    inner.set(key, stack);
     this.#wantNames(entry, at);
     return { thread, stack, entry };
   }
@@ -202,7 +207,7 @@ export class SampleBook {
   }
 
   #findThread(program: ProgramEntry, sample: SampleRecord): ThreadEntry {
-    const key = `${program.index} ${sample.tid}`;
+    const key = program.index * 2 ** 32 + sample.tid;
     let thread = this.#byThread.get(key);
     if (thread === undefined) {
       thread = { index: this.threads.length, program, tid: sample.tid, comm: sample.comm };
@@ -248,9 +253,10 @@ export class SampleBook {
     const entry = this.#callers[callers];
     if (entry === undefined) return;
     const { addresses } = entry;
-    if (!isWalked) return this.frames.want(program, addresses[0] ?? 0, addresses.slice(1), at);
+    const isNew = !entry.wantedBy.has(program);
     entry.wantedBy.add(program);
-    this.frames.want(program, ip, addresses, at);
+    if (isWalked) this.frames.want(program, ip, isNew ? addresses : [], at);
+    else if (isNew) this.frames.want(program, addresses[0] ?? 0, addresses.slice(1), at);
   }
 
   #stackAt(stack: number): StackEntry {
@@ -273,15 +279,16 @@ export class SampleBook {
   }
 
   #toFrame(frame: UserFrame): Frame {
-    const key = `${frame.name.length} ${frame.name} ${frame.line ?? ""} ${frame.file ?? frame.module}`;
-    const known = this.#userFrames.get(key);
+    const known = this.#userFrames.get(frame);
     if (known !== undefined) return known;
-    const named: Frame = {
+    const key = `${frame.name.length} ${frame.name} ${frame.line ?? ""} ${frame.file ?? frame.module}`;
+    const named: Frame = this.#namedFrames.get(key) ?? {
       name: frame.name,
       file: frame.file ?? frame.module,
       ...(frame.line === undefined ? {} : { line: frame.line }),
     };
-    this.#userFrames.set(key, named);
+    this.#namedFrames.set(key, named);
+    this.#userFrames.set(frame, named);
     return named;
   }
 }

@@ -58,9 +58,31 @@ export function parseCallers(text: string): CallersRecord | null {
   if (head === null || head.fields[0] !== "V") return null;
   const [, callers = "", group = ""] = head.fields;
   if (!/^[0-9a-f]{1,16}$/.test(callers) || !/^\d{1,3}$/.test(group)) return null;
-  const addresses = text.slice(head.end).split(" ").map(parseHex);
-  if (addresses.some(Number.isNaN)) return null;
-  return { callers, group: Number(group), addresses };
+  const addresses = parseHexList(text, head.end);
+  return addresses === null ? null : { callers, group: Number(group), addresses };
+}
+
+const ZERO = 48;
+const LETTER_A = 97;
+const SPACE = 32;
+
+/** Hexadecimal numbers with a space between two of them, to the end of the text; null when something else is there. */
+function parseHexList(text: string, start: number): number[] | null {
+  const numbers: number[] = [];
+  let value = 0;
+  for (let at = start; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === SPACE) {
+      numbers.push(value);
+      value = 0;
+      continue;
+    }
+    const digit = code >= LETTER_A ? code - LETTER_A + 10 : code - ZERO;
+    if (!(digit >= 0 && digit < 16)) return null;
+    value = value * 16 + digit;
+  }
+  numbers.push(value);
+  return numbers;
 }
 
 /**

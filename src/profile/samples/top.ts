@@ -63,7 +63,7 @@ export function findHottestPath(stacks: Iterable<WeighedStack>): PathStep[] {
     }
   }
   const path: PathStep[] = [];
-  for (let node = root; ; ) {
+  for (let node = root; ;) {
     let best: [Frame, Node] | null = null;
     for (const entry of node.children) if (best === null || entry[1].count > best[1].count) best = entry;
     if (best === null) return path;

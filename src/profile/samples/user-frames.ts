@@ -1,4 +1,4 @@
-import type { UserFrame } from "../../symbols/frame.ts";
+import { JIT_FRAME, unknownFrame, type UserFrame } from "../../symbols/frame.ts";
 
 /** A program that a process runs: exec and a used-again pid make a new one. */
 export interface Program {
@@ -17,7 +17,7 @@ const BATCH_ADDRESSES = 1000;
 const USER_SPACE_END = 2 ** 56;
 const PAGE = 4096;
 
-const UNKNOWN: UserFrame = { name: "[unknown]", module: "[unknown]", kind: "unknown" };
+const UNKNOWN = unknownFrame("[unknown]");
 
 interface Names {
   /** Leaf addresses and return addresses: what these name is the call before them. */
@@ -42,6 +42,7 @@ export class UserFrames {
   readonly #programs = new Map<Program, Names>();
   readonly #byKey = new Map<string, Program>();
   readonly #due = new Set<Program>();
+  #lastTick = -Infinity;
 
   constructor(ask: AskFrames) {
     this.#ask = ask;
@@ -58,6 +59,8 @@ export class UserFrames {
 
   /** Asks for what has waited long enough. */
   tick(at: number): void {
+    if (at - this.#lastTick < BATCH_SECONDS / 2) return;
+    this.#lastTick = at;
     for (const program of this.#due)
       if (at - this.#namesOf(program).wantedSince > BATCH_SECONDS) this.#flush(program, 0);
   }
@@ -92,12 +95,23 @@ export class UserFrames {
     return true;
   }
 
-  /** The stack, leaf first, without what comes after its last frame of code: where a frame pointer is missing, that is data. */
+  /**
+   * The stack, leaf first, without what comes after its last frame of code: where a frame pointer is missing, that is data. Of
+   * several frames in a row in a compiler's code without names, one is left: the others say nothing more.
+   */
   name(program: Program, ip: number, callers: readonly number[]): UserFrame[] {
     const names = this.#programs.get(program);
-    const frames = callers.map((address) => names?.caller.get(address) ?? UNKNOWN);
-    const last = frames.findLastIndex((frame) => frame.kind !== "unknown" || frame.name === "[jit]");
-    return [names?.leaf.get(ip) ?? UNKNOWN, ...frames.slice(0, last + 1)];
+    const frames = [names?.leaf.get(ip) ?? UNKNOWN];
+    let end = 1;
+    for (const address of callers) {
+      const frame = names?.caller.get(address) ?? UNKNOWN;
+      const isJit = frame.name === JIT_FRAME.name;
+      if (isJit && frames.at(-1)?.name === JIT_FRAME.name) continue;
+      frames.push(frame);
+      if (frame.kind !== "unknown" || isJit) end = frames.length;
+    }
+    frames.length = end;
+    return frames;
   }
 
   /** The innermost function alone. */
@@ -155,7 +169,9 @@ function isPlausible(address: number): boolean {
 }
 
 function listUnknown(map: ReadonlyMap<number, UserFrame | null>): number[] {
-  return [...map].flatMap(([address, frame]) => (frame === null || frame.kind === "unknown" ? [address] : []));
+  return [...map].flatMap(([address, frame]) =>
+    frame === null || frame.kind === "unknown" ? [address] : [],
+  );
 }
 
 function printList(addresses: readonly number[]): string {

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { DropFact } from "../../../src/diagnose/facts.ts";
 import { createAssignment } from "../../../src/diagnose/rules/firewall/assignment.ts";
-import { judge, makeCondition } from "../../../src/diagnose/rules/firewall/match/condition.ts";
+import { judge, makeCondition, makeSubject } from "../../../src/diagnose/rules/firewall/match/condition.ts";
 import { readIptables } from "../../../src/diagnose/rules/firewall/match/iptables.ts";
 import { readNft } from "../../../src/diagnose/rules/firewall/match/nft.ts";
 import { makeDrop } from "./support.ts";
@@ -26,7 +26,7 @@ const drop6: DropFact = {
 };
 
 describe("a rule as iptables-save prints it", () => {
-  const ask = (text: string, packet = drop) => judge(readIptables(`-A INPUT ${text}`), packet);
+  const ask = (text: string, packet = drop) => judge(readIptables(`-A INPUT ${text}`), makeSubject(packet));
 
   test.each([
     ["-j DROP", "yes"],
@@ -70,7 +70,7 @@ describe("a rule as nft prints it", () => {
   const ask = (text: string, packet = drop, keys: readonly string[] | null = null) =>
     judge(
       readNft(text, () => keys),
-      packet,
+      makeSubject(packet),
     );
 
   test.each([
@@ -151,11 +151,11 @@ test("no text makes a reader throw, and whatever is read can be judged", () => {
   fc.assert(
     fc.property(fc.array(word), (words) => {
       const text = words.join(" ");
-      expect(["yes", "maybe", "no"]).toContain(judge(readIptables(text), drop));
+      expect(["yes", "maybe", "no"]).toContain(judge(readIptables(text), makeSubject(drop)));
       expect(["yes", "maybe", "no"]).toContain(
         judge(
           readNft(text, () => null),
-          drop,
+          makeSubject(drop),
         ),
       );
     }),
@@ -170,7 +170,7 @@ test("a negated condition is met exactly where the plain one is not", () => {
       const ask = (negated: boolean) =>
         judge(
           { conditions: [makeCondition("source", [`${base}/${prefix}`], negated)], isComplete: true },
-          packet,
+          makeSubject(packet),
         );
       expect(new Set([ask(true), ask(false)])).toEqual(new Set(["yes", "no"]));
     }),

@@ -26,7 +26,7 @@ describe("a closed port", () => {
         evidence: [
           'NO_SOCKET for 10.0.0.2:5353 in namespace "web"',
           "UdpNoPorts +200, IcmpOutDestUnreachs +6, IcmpOutRateLimitHost +194",
-          "nothing on this host listens on port 5353 at the end of the run",
+          "nothing in this namespace listens on port 5353 at the end of the run",
         ],
         check: ["ip netns exec web ss -lunp 'sport = :5353'"],
         fix: [
@@ -143,14 +143,14 @@ describe("a closed port", () => {
 
   test("is proved by counters where the kernel gives no reasons, and not assumed without them", () => {
     const drops = [closed(50, { reason: null })];
-    const describe: Facts["describe"] = () => ({
+    const describeDrop: Facts["describe"] = () => ({
       meaning: "not accepted",
       class: "depends",
       reasons: ["NO_SOCKET", "UDP_CSUM"],
       check: [],
       fix: [],
     });
-    const old = { drops, describe, hasReason: () => false };
+    const old = { drops, describe: describeDrop, hasReason: () => false };
     expect(
       examine(makeFacts({ ...old, networks: [makeNetwork({ counters: { UdpNoPorts: 50 } })] })),
     ).toMatchObject([{ id: "closed-port", count: 50 }]);

@@ -109,11 +109,13 @@ describe("segments that do not fit", () => {
 
   test("are not worth a word where packets of the same hosts are lost here", () => {
     const loss = tcp("NETFILTER_DROP", 50, { source: "10.0.0.2", destination: "10.0.0.1" });
-    const describe: Facts["describe"] = ({ reason }) =>
+    const describeDrop: Facts["describe"] = ({ reason }) =>
       reason === "NETFILTER_DROP"
         ? { meaning: "A rule dropped it.", class: "loss", reasons: ["NETFILTER_DROP"], check: [], fix: [] }
         : null;
-    expect(examine(makeFacts({ drops: [loss, tcp("TCP_INVALID_SYN", 30)], describe }))).toEqual([]);
+    expect(examine(makeFacts({ drops: [loss, tcp("TCP_INVALID_SYN", 30)], describe: describeDrop }))).toEqual(
+      [],
+    );
   });
 
   test("that came twice are a note where they are many, and nothing where they are few", () => {

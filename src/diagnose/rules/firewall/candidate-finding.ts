@@ -2,7 +2,7 @@ import { formatCount, plural } from "../../../text/format.ts";
 import type { Facts } from "../../facts.ts";
 import type { Finding } from "../../finding.ts";
 import { findPlace, nameNetns } from "../../where.ts";
-import type { Unexplained } from "./attribute.ts";
+import type { Unexplained } from "./candidates.ts";
 import { acceptPolicy, deleteRule, listChain } from "./commands.ts";
 import { nameDrops } from "./count.ts";
 import { tellEffects, tellFlows, tellJumps } from "./evidence.ts";
@@ -68,7 +68,7 @@ export function candidateFinding(
     netns: nameNetns(facts, netns),
     evidence: evidence.filter((line) => line !== null),
     check: [
-      ...new Set(listed.map((candidate) => listChain(place, placeOf(candidate)))),
+      ...new Set(listed.map((candidate) => listChain(place, candidate.network, placeOf(candidate)))),
       ...(recipe === null ? [] : [recipe]),
     ],
     fix: fixes(facts, netns, listed),
@@ -125,8 +125,8 @@ function fixes(facts: Facts, netns: number | null, candidates: readonly Candidat
   const rules = candidates.flatMap((candidate) => (candidate.kind === "rule" ? candidate.rule : []));
   const commands = candidates.map((candidate) =>
     candidate.kind === "policy"
-      ? [acceptPolicy(place, candidate.chain)]
-      : deleteRule(place, candidate.rule, rules, candidate.network.rules),
+      ? [acceptPolicy(place, candidate.network, candidate.chain)]
+      : deleteRule(place, candidate.network, candidate.rule, rules),
   );
   if (candidates.length === 1) return commands.flat();
   return commands.flatMap((lines) => lines.map((line) => `# if it is this one: ${line}`));

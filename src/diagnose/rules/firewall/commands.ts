@@ -1,20 +1,34 @@
 import { splitQuoted } from "../../../evidence/net/parse/iptables-words.ts";
-import type { ChainDelta, FirewallPlace, RuleDelta, SetElementDelta } from "../../../evidence/net/types.ts";
+import type {
+  ChainDelta,
+  FirewallPlace,
+  NetDelta,
+  RuleDelta,
+  SetElementDelta,
+} from "../../../evidence/net/types.ts";
 import { escapeText, quoteShell } from "../../../text/escape.ts";
 import { inNetns } from "../../commands.ts";
 import type { DropFact, Place } from "../../facts.ts";
 import { same } from "./words.ts";
 
-/** The tool as it has to be called: `iptables` is the nft one wherever both are installed by a current distribution. */
-export function toolName({ tool, backend }: FirewallPlace): string {
-  return tool === "nft" || backend === "nft" ? tool : `${tool}-legacy`;
+/**
+ * The tool as it has to be called. `iptables` is the nft one in current distributions; where there are legacy rules as well
+ * it may be the other.
+ */
+function toolName({ tool, backend }: FirewallPlace, { rules }: Pick<NetDelta, "rules">): string {
+  if (tool === "nft") return tool;
+  if (backend === "legacy") return `${tool}-legacy`;
+  return rules.some((rule) => rule.tool === tool && rule.backend === "legacy") ? `${tool}-nft` : tool;
 }
 
 /** Shows a chain with its counters and what a rule is deleted by. */
-export function listChain(netns: Place | null, place: FirewallPlace): string {
+export function listChain(netns: Place | null, network: NetDelta, place: FirewallPlace): string {
   const { family, table, chain } = place;
   if (place.tool === "nft") return inNetns(netns, `nft -a list chain ${words(family, table, chain)}`);
-  return inNetns(netns, `${toolName(place)} -t ${words(table)} -L ${words(chain)} -v -n --line-numbers`);
+  return inNetns(
+    netns,
+    `${toolName(place, network)} -t ${words(table)} -L ${words(chain)} -v -n --line-numbers`,
+  );
 }
 
 /**
@@ -23,16 +37,16 @@ export function listChain(netns: Place | null, place: FirewallPlace): string {
  */
 export function deleteRule(
   netns: Place | null,
+  network: NetDelta,
   rule: RuleDelta,
-  others: readonly RuleDelta[],
-  all: readonly RuleDelta[],
+  others: readonly RuleDelta[] = [],
 ): string[] {
   if (rule.presence === "removed") return [];
   if (rule.tool === "nft") return rule.handle === null ? [] : [inNetns(netns, deleteByHandle(rule))];
-  const tool = `${toolName(rule)} -t ${words(rule.table)}`;
+  const tool = `${toolName(rule, network)} -t ${words(rule.table)}`;
   const byNumber = `${tool} -D ${words(rule.chain)} ${rule.number ?? 1}`;
   if (!others.some((other) => other !== rule && isSameChain(other, rule))) return [inNetns(netns, byNumber)];
-  const isUnique = !all.some(
+  const isUnique = !network.rules.some(
     (other) => other !== rule && isSameChain(other, rule) && other.text === rule.text,
   );
   // A comment may hold a newline or worse, which no report shows as such.
@@ -58,6 +72,7 @@ function isSameChain(a: FirewallPlace, b: FirewallPlace): boolean {
 /** The same rule with more words at its end, in its place: `iptables -R CHAIN NUMBER …`. Null for nft. */
 export function replaceRule(
   netns: Place | null,
+  network: NetDelta,
   rule: RuleDelta,
   change: (words: string[]) => string[],
 ): string | null {
@@ -65,20 +80,25 @@ export function replaceRule(
   const spec = change(splitQuoted(rule.text).slice(2)).map(quoteShell).join(" ");
   return inNetns(
     netns,
-    `${toolName(rule)} -t ${words(rule.table)} -R ${words(rule.chain)} ${rule.number} ${spec}`,
+    `${toolName(rule, network)} -t ${words(rule.table)} -R ${words(rule.chain)} ${rule.number} ${spec}`,
   );
 }
 
 /** Makes a chain let through what no rule decides on. */
-export function acceptPolicy(netns: Place | null, chain: ChainDelta): string {
+export function acceptPolicy(netns: Place | null, network: NetDelta, chain: ChainDelta): string {
   const { family, table } = chain;
   if (chain.tool === "nft")
     return inNetns(netns, `nft chain ${words(family, table, chain.chain)} '{ policy accept; }'`);
-  return inNetns(netns, `${toolName(chain)} -t ${words(table)} -P ${words(chain.chain)} ACCEPT`);
+  return inNetns(netns, `${toolName(chain, network)} -t ${words(table)} -P ${words(chain.chain)} ACCEPT`);
 }
 
 /** A rule at the chain's end that lets such packets through before the policy; empty where they have no port in common. */
-export function acceptThese(netns: Place | null, chain: ChainDelta, drops: readonly DropFact[]): string[] {
+export function acceptThese(
+  netns: Place | null,
+  network: NetDelta,
+  chain: ChainDelta,
+  drops: readonly DropFact[],
+): string[] {
   const { family, table } = chain;
   const proto = same(drops, (drop) => drop.proto);
   const port = same(drops, (drop) => drop.destinationPort);
@@ -91,7 +111,7 @@ export function acceptThese(netns: Place | null, chain: ChainDelta, drops: reado
   return [
     inNetns(
       netns,
-      `${toolName(chain)} -t ${words(table)} -A ${words(chain.chain)} -p ${proto} --dport ${port} -j ACCEPT`,
+      `${toolName(chain, network)} -t ${words(table)} -A ${words(chain.chain)} -p ${proto} --dport ${port} -j ACCEPT`,
     ),
   ];
 }

@@ -100,7 +100,7 @@ export function clashFinding(network: NetDelta, { facts, own }: Context): Findin
     netns: nameNetns(facts, network.netns.inode),
     evidence: evidence.filter((line) => line !== null),
     check: [inNetns(place, "cat /proc/net/stat/nf_conntrack"), inNetns(place, "nft -a list ruleset")],
-    fix: rules.map((rule) => replaceRule(place, rule, widen) ?? NFT_ADVICE),
+    fix: rules.map((rule) => replaceRule(place, network, rule, widen) ?? NFT_ADVICE),
     ...(first === undefined ? {} : { rule: describeRule(first, first.packets.delta) }),
   };
 }

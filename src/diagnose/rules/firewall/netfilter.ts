@@ -1,9 +1,11 @@
 import type { DropFact, Facts } from "../../facts.ts";
 import type { Finding } from "../../finding.ts";
 import type { Ledger, Rule } from "../../rule.ts";
-import { attribute, type Explained, type Unexplained } from "./attribute.ts";
+import { attribute, type Explained } from "./attribute.ts";
+import type { Unexplained } from "./candidates.ts";
 import { candidateFinding, isCandidate } from "./candidate-finding.ts";
 import { clashFinding, fullFinding, pressureFinding } from "./conntrack-finding.ts";
+import { manyFinding, MAX_CAUSES } from "./many-finding.ts";
 import { isNetfilterDrop, isNftSite, packetFamily } from "./netfilter-drop.ts";
 import { policyFinding, ruleFinding } from "./rule-finding.ts";
 import { unexplainedFinding } from "./unexplained-finding.ts";
@@ -28,12 +30,29 @@ export const netfilterRule: Rule = {
         !explained.some(({ suspect }) => suspect.kind === "conntrack-full" && suspect.network === network),
     );
     return [
-      ...explained.map((own) => explainedFinding(facts, own, explained, drops)),
+      ...explainedFindings(facts, explained, drops),
       ...unexplained.map((open) => openFinding(facts, open)),
       ...pressed.flatMap((network) => pressureFinding(facts, network) ?? []),
     ];
   },
 };
+
+function explainedFindings(
+  facts: Facts,
+  explained: readonly Explained[],
+  drops: readonly DropFact[],
+): Finding[] {
+  return [...Map.groupBy(explained, ({ suspect }) => suspect.network).values()].flatMap((own) => {
+    const sorted = own.toSorted((a, b) => b.count - a.count);
+    // One too many is told as itself.
+    const most = sorted.length === MAX_CAUSES + 1 ? sorted.length : MAX_CAUSES;
+    const rest = sorted.slice(most);
+    return [
+      ...sorted.slice(0, most).map((item) => explainedFinding(facts, item, explained, drops)),
+      ...(rest.length === 0 ? [] : [manyFinding(facts, rest)]),
+    ];
+  });
+}
 
 function explainedFinding(
   facts: Facts,

@@ -2,7 +2,7 @@ import type { NetDelta, PacketQueueDelta, RuleDelta } from "../../../evidence/ne
 import { formatCount } from "../../../text/format.ts";
 import { countDrops } from "../../amounts.ts";
 import { inNetns } from "../../commands.ts";
-import { findNetwork, type DropFact, type Facts } from "../../facts.ts";
+import { findNetwork, type DropFact, type Facts, type Place } from "../../facts.ts";
 import type { Finding } from "../../finding.ts";
 import type { Ledger, Rule } from "../../rule.ts";
 import { findPlace, nameNetns } from "../../where.ts";
@@ -42,23 +42,21 @@ function queueFinding(facts: Facts, fate: Fate, drops: readonly DropFact[]): Fin
   const network = findNetwork(facts, netns);
   const place = findPlace(facts, netns);
   const rules = network === null ? [] : queueRules(network);
-  const [rule] = rules;
-  const numbers = rules.flatMap(queueNumbers);
+  const numbers = [...new Set(rules.flatMap(queueNumbers))];
   const queues = (network?.packetQueues ?? []).filter(
     ({ queue }) => numbers.length === 0 || numbers.includes(queue),
   );
   const count = countDrops(drops);
-  const name = numbers.length === 0 ? "a queue" : `queue ${[...new Set(numbers)].join(", ")}`;
+  const name = numbers.length === 0 ? "a queue" : `queue ${numbers.join(", ")}`;
+  const counted = rules[0]?.packets.delta ?? null;
   const evidence = [
     `${formatCount(count)} drops in ${drops[0]?.location ?? "nf_queue"}`,
-    rule === undefined || rule.packets.delta === null
-      ? null
-      : `the rule's counter moved by ${formatCount(rule.packets.delta)}`,
+    counted === null ? null : `the rule's counter moved by ${formatCount(counted)}`,
     ...tellQueues(fate, name, queues, network),
     tellFlows(drops),
     ...(network === null ? [] : tellEffects(facts, network, drops, null)),
   ];
-  const bypass = rule === undefined || fate !== "refused" ? null : replaceRule(place, rule, addBypass);
+  const shown = inNetns(place, "cat /proc/net/netfilter/nfnetlink_queue");
   return {
     id: "netfilter-queue",
     severity: "problem",
@@ -66,17 +64,25 @@ function queueFinding(facts: Facts, fate: Fate, drops: readonly DropFact[]): Fin
     count,
     netns: nameNetns(facts, netns),
     evidence: evidence.filter((line) => line !== null),
-    check: [
-      inNetns(place, "cat /proc/net/netfilter/nfnetlink_queue"),
-      ...(rule === undefined ? [] : [listChain(place, rule)]),
-    ],
-    fix:
-      bypass !== null
-        ? [bypass]
-        : rule === undefined || network === null
-          ? []
-          : deleteRule(place, rule, rules, network.rules),
-    ...(rule === undefined ? {} : { rule: describeRule(rule, rule.packets.delta) }),
+    ...(network === null ? { check: [shown], fix: [] } : ruleAdvice(network, place, fate, rules, shown)),
+  };
+}
+
+/** The rule, and what is done about it: past a queue that takes nothing the packets can go on, past a verdict not. */
+function ruleAdvice(
+  network: NetDelta,
+  place: Place | null,
+  fate: Fate,
+  rules: readonly RuleDelta[],
+  shown: string,
+): Pick<Finding, "check" | "fix" | "rule"> {
+  const [rule] = rules;
+  if (rule === undefined) return { check: [shown], fix: [] };
+  const bypass = fate === "refused" ? replaceRule(place, network, rule, addBypass) : null;
+  return {
+    check: [shown, listChain(place, network, rule)],
+    fix: bypass === null ? deleteRule(place, network, rule) : [bypass],
+    rule: describeRule(rule, rule.packets.delta),
   };
 }
 

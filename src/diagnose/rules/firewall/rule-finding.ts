@@ -46,8 +46,8 @@ export function ruleFinding(suspect: RuleSuspect, { facts, own, all, seen }: Con
     count: own.count,
     netns: nameNetns(facts, network.netns.inode),
     evidence: evidence.filter((line) => line !== null),
-    check: [listChain(place, rule)],
-    fix: deleteElements(place, elements) ?? deleteRule(place, rule, others, network.rules),
+    check: [listChain(place, network, rule)],
+    fix: deleteElements(place, elements) ?? deleteRule(place, network, rule, others),
     rule: describeRule(rule, suspect.counted),
   };
 }
@@ -78,10 +78,10 @@ export function policyFinding(suspect: PolicySuspect, { facts, own, all, seen }:
     count: own.count,
     netns: nameNetns(facts, network.netns.inode),
     evidence: evidence.filter((line) => line !== null),
-    check: [listChain(place, chain)],
+    check: [listChain(place, network, chain)],
     fix: [
-      acceptPolicy(place, chain),
-      ...acceptThese(place, chain, own.drops).map((line) => `# or let only these in: ${line}`),
+      acceptPolicy(place, network, chain),
+      ...acceptThese(place, network, chain, own.drops).map((line) => `# or let only these in: ${line}`),
     ],
     rule: describePolicy(suspect),
   };

@@ -4,7 +4,7 @@ import { inNetns } from "../../commands.ts";
 import { findNetwork, type DropFact, type Facts } from "../../facts.ts";
 import type { Finding } from "../../finding.ts";
 import { findPlace, nameNetns } from "../../where.ts";
-import type { Unexplained } from "./attribute.ts";
+import type { Unexplained } from "./candidates.ts";
 import { nameDrops } from "./count.ts";
 import { tellEffects, tellFlows } from "./evidence.ts";
 import { isFromBridge, isNftSite } from "./netfilter-drop.ts";

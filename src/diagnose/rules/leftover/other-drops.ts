@@ -85,7 +85,9 @@ function tellFlows(drops: readonly DropFact[]): string {
 
 function tellStack({ functions }: DropFact): string[] {
   if (functions.length === 0) return ["no stack was sampled: a longer run shows the way it came"];
-  return [`on the way: ${functions.slice(-MAX_FUNCTIONS).join(" → ")}`];
+  return [
+    `on the way: ${functions.slice(-MAX_FUNCTIONS).join(" → ")}; the profile of the run has the whole stacks`,
+  ];
 }
 
 function lookFurther({ reason, location }: DropFact, isKnown: boolean): string[] {

@@ -16,16 +16,15 @@ const FEW = 3;
 /** Events may be this much fewer than the counter says: both ends of the run are read a little apart. */
 const UNEXPLAINED_SHARE = 0.2;
 
-/** What a device or a CPU counts as lost although no drop event tells of it: the packet never became one (ring, wire, driver). */
+/** What a device counts as lost although no drop event tells of it: the packet never became one (ring, wire, driver), and no other rule spoke of it. */
 export const silentDevices: Rule = {
   id: "silent-device",
   examine: (facts, ledger) =>
     facts.isFiltered
       ? []
-      : facts.networks.flatMap((network) => [
-          ...network.interfaces.flatMap((device) => examineDevice(facts, ledger, network, device)),
-          ...examineSoftnet(facts, ledger, network),
-        ]),
+      : facts.networks.flatMap((network) =>
+          network.interfaces.flatMap((device) => examineDevice(facts, ledger, network, device)),
+        ),
 };
 
 interface Loss {
@@ -181,32 +180,4 @@ function tellDriver(
       "# a ring that is too short: ethtool -G with the maximum that ethtool -g shows; errors on the wire: cable, transceiver, switch port",
     ],
   };
-}
-
-function examineSoftnet(facts: Facts, ledger: Ledger, network: NetDelta): Finding[] {
-  const inode = network.netns.inode;
-  if (network.softnet === null || ledger.isAccounted(inode, "softnet.dropped")) return [];
-  const cpus = network.softnet.filter(({ dropped }) => hasMoved(dropped));
-  const delta = cpus.reduce((sum, { dropped }) => sum + (dropped.delta ?? 0), 0);
-  // Host-wide: the packet may have been for any namespace.
-  const events = facts.drops
-    .filter(({ reason }) => reason === "CPU_BACKLOG")
-    .reduce((sum, { count }) => sum + count, 0);
-  if (delta <= 0 || delta - events <= UNEXPLAINED_SHARE * delta) return [];
-  const entry = describeCounter("softnet.dropped");
-  const values = { place: null, dev: null, port: null, source: null, destination: null };
-  return [
-    {
-      id: "silent-device",
-      severity: grade(facts, "softnet.dropped", delta - events) ?? "info",
-      summary: `CPUs dropped ${formatCount(delta)} received packets, and no drop event tells of it: ${entry?.meaning ?? ""}`,
-      count: delta,
-      netns: nameNetns(facts, inode),
-      evidence: cpus
-        .slice(0, 4)
-        .map(({ cpu, dropped }) => `CPU ${cpu ?? "?"}: softnet dropped +${formatCount(dropped.delta ?? 0)}`),
-      check: fillTemplates(entry?.check ?? [], values),
-      fix: fillTemplates(entry?.fix ?? [], values),
-    },
-  ];
 }

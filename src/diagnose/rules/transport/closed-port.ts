@@ -1,13 +1,14 @@
-import { formatCount, plural } from "../../../text/format.ts";
-import { countDrops, isMany, rankDrops, severityOf, tellCounters, tellShares } from "../../amounts.ts";
+import { plural } from "../../../text/format.ts";
+import { countDrops, rankDrops, severityOf, tellCounters, tellShares } from "../../amounts.ts";
 import { inNetns } from "../../commands.ts";
 import { counterDelta, type DropFact, type Facts } from "../../facts.ts";
 import type { Finding } from "../../finding.ts";
 import type { Ledger, Rule } from "../../rule.ts";
 import { selectDrops, type DropGroup } from "../../select.ts";
 import { findAddress, findPlace, nameNetns, tellNetns } from "../../where.ts";
-import { hostPort, isEphemeral, tellOwner } from "./endpoints.ts";
-import { findTakers, tellElsewhere, type Taker } from "./listening.ts";
+import { isLate, tellLate, tellMore, tellScan, tellTaken, type Told } from "./closed-port-others.ts";
+import { hostPort, tellAskers } from "./endpoints.ts";
+import { findTakers, tellElsewhere } from "./listening.ts";
 
 /** From here on a sender does not just probe or retry once: something is configured to use this port. */
 const MANY = 10;
@@ -102,37 +103,59 @@ function examinePort(
   const count = countDrops(drops);
   const place = findPlace(facts, netns);
   const sources = rankDrops(drops, ({ source }) => source);
-  const destinations = rankDrops(drops, ({ destination }) => destination);
   const what = `${proto.toUpperCase()} port ${port ?? "?"}`;
   const from = sources.length > 0 ? ` from ${tellShares(sources)}` : "";
   const asked = `${plural(count, proto === "udp" ? "datagram" : "segment")}${from}`;
   const taker = port === null ? null : (findTakers(network, proto, drops, port)[0] ?? null);
-  const common = {
+  const answers = [tellCounters(network, ANSWERS[proto])].filter((text) => text !== null);
+  const told =
+    taker !== null
+      ? tellTaken(facts, taker, what, asked, answers)
+      : isLate(facts, network, drops)
+        ? tellLate(facts, proto, what, asked, answers, count)
+        : tellClosed(facts, proto, { netns, network, drops }, port, what, asked, answers);
+  const filter = port === null ? "" : ` 'sport = :${port}'`;
+  return {
+    id: told.id,
+    severity: told.severity,
+    summary: told.summary,
     count,
     netns: nameNetns(facts, netns),
-    check: [
-      inNetns(place, `ss -${proto === "udp" ? "lunp" : "ltnp"}${port === null ? "" : ` 'sport = :${port}'`}`),
-    ],
+    evidence: told.evidence,
+    check: [inNetns(place, `ss -${proto === "udp" ? "lunp" : "ltnp"}${filter}`)],
+    fix: told.fix,
   };
-  const answers = [tellCounters(network, ANSWERS[proto])].filter((text) => text !== null);
-  if (taker !== null) return { ...common, ...tellTaken(facts, taker, what, asked, answers) };
-  if (isLate(facts, network, drops))
-    return { ...common, ...tellLate(facts, proto, what, asked, answers, count) };
+}
+
+function tellClosed(
+  facts: Facts,
+  proto: Proto,
+  { netns, network, drops }: DropGroup,
+  port: number | null,
+  what: string,
+  asked: string,
+  answers: readonly string[],
+): Told {
+  const count = countDrops(drops);
+  const sources = rankDrops(drops, ({ source }) => source);
+  const destinations = rankDrops(drops, ({ destination }) => destination);
   const elsewhere =
     port === null ? [] : tellElsewhere(facts, network, proto, port, destinations[0]?.name ?? null);
   const isInsisting = (sources[0]?.count ?? 0) >= MANY_FROM_ONE;
+  const asker = tellAskers(
+    facts,
+    sources.map(({ name }) => name),
+  );
   return {
-    ...common,
     id: "closed-port",
     severity: count < FEW ? "info" : isInsisting ? severityOf(count, facts.seconds, MANY) : "suspicious",
     summary: `Nobody listens on ${what} of ${tellShares(destinations, 2) ?? "this host"}: ${asked} refused`,
     evidence: [
-      `NO_SOCKET for ${port === null ? what : hostPort(destinations[0]?.name ?? "*", port)} in ${tellNetns(facts, netns)}${tellAskers(
-        facts,
-        sources.map(({ name }) => name),
-      )}`,
+      `NO_SOCKET for ${port === null ? what : hostPort(destinations[0]?.name ?? "*", port)} in ${tellNetns(facts, netns)}${asker}`,
       ...answers,
-      ...(elsewhere.length > 0 ? elsewhere.map(({ evidence }) => evidence) : [tellNobody(network, port)]),
+      ...(elsewhere.length > 0
+        ? elsewhere.map(({ evidence }) => evidence)
+        : [tellNobody(facts, network, port)]),
     ],
     fix:
       elsewhere.length > 0
@@ -143,127 +166,9 @@ function examinePort(
   };
 }
 
-function tellNobody(network: DropGroup["network"], port: number | null): string {
-  return network === null
-    ? "the sockets of this namespace could not be read: there was no way in, or it is gone"
-    : `nothing on this host listens on port ${port ?? "?"} at the end of the run`;
-}
-
-/** Senders that are namespaces of this machine, by name: the operator can go there. */
-function tellAskers(facts: Facts, addresses: readonly string[]): string {
-  const known = addresses.slice(0, 3).flatMap((address) => {
-    const network = findAddress(facts, address);
-    return network === null ? [] : [`${address} is ${tellNetns(facts, network.netns.inode)}`];
-  });
-  return known.length === 0 ? "" : `; ${known.join(", ")}`;
-}
-
-type Told = Pick<Finding, "id" | "severity" | "summary" | "evidence" | "fix">;
-
-/** Somebody does listen at the end: it came too late, or these were for connections that it no longer knows. */
-function tellTaken(
-  facts: Facts,
-  taker: Taker,
-  what: string,
-  asked: string,
-  answers: readonly string[],
-): Told {
-  const owner = tellOwner(facts, taker.inode);
-  if (taker.isNew) {
-    return {
-      id: "closed-port-opened",
-      severity: "info",
-      summary: `${what} was closed until ${owner} opened it during the run: ${asked} came before that`,
-      evidence: [
-        `NO_SOCKET, and ${owner} listens on ${taker.local} at the end but not at the start`,
-        ...answers,
-      ],
-      fix: [],
-    };
-  }
-  return {
-    id: "closed-port-stale",
-    severity: "info",
-    summary: `${asked} for ${what} belonged to no connection that this host knows (any more)`,
-    evidence: [
-      `${owner} listens on ${taker.local}: the port is open, so these were late segments, or senders that still hold a connection this side has forgotten`,
-      ...answers,
-    ],
-    fix: [],
-  };
-}
-
-/** Answers from a service to a client's port whose socket is gone. */
-function isLate(facts: Facts, network: DropGroup["network"], drops: readonly DropFact[]): boolean {
-  return drops.every(
-    ({ sourcePort, destinationPort }) =>
-      sourcePort !== null &&
-      destinationPort !== null &&
-      isEphemeral(facts, network, destinationPort) &&
-      !isEphemeral(facts, network, sourcePort) &&
-      sourcePort < destinationPort,
-  );
-}
-
-function tellLate(
-  facts: Facts,
-  proto: Proto,
-  what: string,
-  asked: string,
-  answers: readonly string[],
-  count: number,
-): Told {
-  return {
-    id: "late-answer",
-    // Answers that nobody waits for, again and again: the asker gives up too early, or the service is slow.
-    severity: proto === "udp" && isMany(count, facts.seconds, MANY) ? "suspicious" : "info",
-    summary: `Answers came after the asker had gone: ${asked} for ${what}`,
-    evidence: [
-      `the destination port is one that clients get (net.ipv4.ip_local_port_range) and the source port a service's: the program closed its socket before the answer was there`,
-      ...answers,
-    ],
-    fix: [
-      `# look at how long the service at the source takes to answer, and at the timeout of the program that asks it`,
-    ],
-  };
-}
-
-function tellMore(facts: Facts, proto: Proto, { netns }: DropGroup, drops: readonly DropFact[]): Finding {
-  const count = countDrops(drops);
-  const ports = rankDrops(drops, ({ destinationPort }) => destinationPort);
-  return {
-    id: "closed-port-more",
-    severity: isMany(count, facts.seconds, MANY) ? "suspicious" : "info",
-    summary: `${plural(count, "packet")} for ${formatCount(ports.length)} further closed ${proto.toUpperCase()} ports`,
-    count,
-    netns: nameNetns(facts, netns),
-    evidence: [
-      `NO_SOCKET, by port: ${tellShares(ports, 8) ?? "unknown"}`,
-      `from ${tellShares(rankDrops(drops, ({ source }) => source)) ?? "unknown senders"}`,
-    ],
-    check: [inNetns(findPlace(facts, netns), `ss -${proto === "udp" ? "lunp" : "ltnp"}`)],
-    fix: [],
-  };
-}
-
-function tellScan(
-  facts: Facts,
-  proto: Proto,
-  { netns }: DropGroup,
-  source: string,
-  drops: readonly DropFact[],
-): Finding {
-  const ports = rankDrops(drops, ({ destinationPort }) => destinationPort);
-  return {
-    id: "port-scan",
-    severity: "suspicious",
-    summary: `${source} asks ${formatCount(ports.length)} closed ${proto.toUpperCase()} ports: it looks like a port scan`,
-    count: countDrops(drops),
-    netns: nameNetns(facts, netns),
-    evidence: [`NO_SOCKET for ports ${tellShares(ports, 6) ?? "?"}${tellAskers(facts, [source])}`],
-    check: [`trace drops --reason NO_SOCKET --host ${source} --events --duration 10s`],
-    fix: [
-      `# if ${source} is none of your own scanners: ${inNetns(findPlace(facts, netns), `${source.includes(":") ? "ip6tables" : "iptables"} -I INPUT -s ${source} -j DROP`)}`,
-    ],
-  };
+function tellNobody(facts: Facts, network: DropGroup["network"], port: number | null): string {
+  if (network === null)
+    return "the sockets of this namespace could not be read: there was no way in, or it is gone";
+  const where = facts.networks.length > 1 ? "on this host" : "in this namespace";
+  return `nothing ${where} listens on port ${port ?? "?"} at the end of the run`;
 }

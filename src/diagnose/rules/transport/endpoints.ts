@@ -1,7 +1,7 @@
 import type { NetDelta } from "../../../evidence/net/types.ts";
 import { escapeText } from "../../../text/escape.ts";
 import type { Facts } from "../../facts.ts";
-import { readNumbers } from "../../where.ts";
+import { findAddress, readNumbers, tellNetns } from "../../where.ts";
 
 /** `10.0.0.1:80`, `[fd00::1]:80`, `*:80`. */
 export function hostPort(address: string, port: number): string {
@@ -25,4 +25,13 @@ export function isEphemeral(facts: Facts, network: NetDelta | null, port: number
 export function tellOwner(facts: Facts, inode: number | null): string {
   const owner = inode === null ? undefined : facts.owners.get(inode);
   return owner === undefined ? "a program" : `${escapeText(owner.comm)} (pid ${owner.pid})`;
+}
+
+/** Senders that are namespaces of this machine, by name: the operator can go there. */
+export function tellAskers(facts: Facts, addresses: readonly string[]): string {
+  const known = addresses.slice(0, 3).flatMap((address) => {
+    const network = findAddress(facts, address);
+    return network === null ? [] : [`${address} is ${tellNetns(facts, network.netns.inode)}`];
+  });
+  return known.length === 0 ? "" : `; ${known.join(", ")}`;
 }

@@ -1,5 +1,5 @@
-import { BlockList, isIP } from "node:net";
 import type { DropFact } from "../../../facts.ts";
+import { isWithin, readAddress, readRange, type Address, type AddressRange } from "./address.ts";
 
 export type Field = "proto" | "source" | "destination" | "sourcePort" | "destinationPort" | "in" | "out";
 
@@ -9,32 +9,34 @@ export interface Condition {
   readonly negated: boolean;
   /** Any of these: protocol names, ports (`80`, `80-90`, `80:90`), device names (`eth+`), addresses. */
   readonly values: readonly string[];
-  /** The addresses among the values, ready to be compared; null for other fields. */
-  readonly addresses: { readonly list: BlockList; readonly isComplete: boolean } | null;
+  /** The addresses among the values. */
+  readonly ranges: readonly AddressRange[];
 }
 
-/** Addresses may have a prefix or be ranges: `10.0.0.0/8`, `10.0.0.1-10.0.0.9`. */
 export function makeCondition(field: Field, values: readonly string[], negated = false): Condition {
   const isAddress = field === "source" || field === "destination";
-  return { field, negated, values, addresses: isAddress ? readAddresses(values) : null };
+  return {
+    field,
+    negated,
+    values,
+    ranges: isAddress ? values.flatMap((value) => readRange(value) ?? []) : [],
+  };
 }
 
-function readAddresses(values: readonly string[]): Condition["addresses"] {
-  const list = new BlockList();
-  let isComplete = true;
-  for (const value of values) {
-    const range = /^([\da-f.:]+)-([\da-f.:]+)$/i.exec(value);
-    const [, start = "", end] = range ?? /^([\da-f.:]+)(?:\/(\d{1,3}))?$/i.exec(value) ?? [];
-    const family = isIP(start) === 6 ? "ipv6" : "ipv4";
-    try {
-      if (range === null) list.addSubnet(start, Number(end ?? (family === "ipv6" ? 128 : 32)), family);
-      else list.addRange(start, end ?? "", family);
-    } catch {
-      // No address, a range from high to low, a prefix longer than the address.
-      isComplete = false;
-    }
-  }
-  return { list, isComplete };
+/** A packet to be judged: its record, and its addresses ready to be compared. */
+export interface Subject {
+  readonly drop: DropFact;
+  readonly source: Address | null;
+  readonly destination: Address | null;
+}
+
+export function makeSubject(drop: DropFact): Subject {
+  const { source, destination } = drop;
+  return {
+    drop,
+    source: source === null ? null : readAddress(source),
+    destination: destination === null ? null : readAddress(destination),
+  };
 }
 
 /** A rule's text as far as it was understood. */
@@ -45,10 +47,10 @@ export interface RuleMatch {
 }
 
 /** "no": a condition is surely not met. "yes": all are met, and there are no others. */
-export function judge(match: RuleMatch, drop: DropFact): "yes" | "maybe" | "no" {
+export function judge(match: RuleMatch, subject: Subject): "yes" | "maybe" | "no" {
   let isSure = match.isComplete;
   for (const condition of match.conditions) {
-    const met = isMet(condition, drop);
+    const met = isMet(condition, subject);
     if (met === false) return "no";
     if (met === null) isSure = false;
   }
@@ -56,22 +58,22 @@ export function judge(match: RuleMatch, drop: DropFact): "yes" | "maybe" | "no" 
 }
 
 /** Whether the packet is one of the values; null where the record or the value does not tell. */
-function isMet(condition: Condition, drop: DropFact): boolean | null {
+function isMet(condition: Condition, subject: Subject): boolean | null {
   const { field, negated, values } = condition;
-  if (field === "source" || field === "destination") return isAddressMet(condition, drop[field]);
+  if (field === "source" || field === "destination") return isAddressMet(condition, subject[field]);
   let isKnown = true;
   for (const value of values) {
-    const equal = compare(field, value, drop);
+    const equal = compare(field, value, subject.drop);
     if (equal === true) return !negated;
     if (equal === null) isKnown = false;
   }
   return isKnown ? negated : null;
 }
 
-function isAddressMet({ negated, addresses }: Condition, address: string | null): boolean | null {
-  if (address === null || addresses === null) return null;
-  if (addresses.list.check(address, isIP(address) === 6 ? "ipv6" : "ipv4")) return !negated;
-  return addresses.isComplete ? negated : null;
+function isAddressMet({ negated, values, ranges }: Condition, address: Address | null): boolean | null {
+  if (address === null) return null;
+  if (ranges.some((range) => isWithin(address, range))) return !negated;
+  return ranges.length === values.length ? negated : null;
 }
 
 function compare(

@@ -1,0 +1,38 @@
+import { defineProbe } from "../../src/probe/define.ts";
+import { prepareRetrans } from "./program.ts";
+import { runRetrans } from "./run.ts";
+
+export default defineProbe({
+  name: "retrans",
+  summary: "which TCP flows retransmit or are reset, and why",
+  description: `Counts every TCP segment that is sent again, by flow and by what made the kernel send it (timeout, acknowledgements, loss probe,
+handshake), and every reset sent or received. Segments add up to the kernel's own TcpRetransSegs. Packets of the same connections that
+this host dropped meanwhile are counted beside: so the report can tell loss made here from loss on the way.`,
+  filters: ["netns", "host", "port"],
+  hasEvents: true,
+  needsBtf: true,
+  attach: [
+    {
+      points: [
+        "tracepoint:tcp:tcp_retransmit_skb",
+        "tracepoint:tcp:tcp_retransmit_synack",
+        "tracepoint:tcp:tcp_send_reset",
+        "tracepoint:tcp:tcp_receive_reset",
+        "tracepoint:skb:kfree_skb",
+      ],
+    },
+    {
+      points: [
+        "tracepoint:tcp:tcp_retransmit_skb",
+        "tracepoint:tcp:tcp_send_reset",
+        "tracepoint:tcp:tcp_receive_reset",
+        "tracepoint:skb:kfree_skb",
+      ],
+      lacks: "repeated SYN-ACKs are only in the counters: this kernel has no tracepoint for them",
+    },
+  ],
+  mapKeys: 16_384,
+  evidence: ["network"],
+  prepare: prepareRetrans,
+  run: runRetrans,
+});

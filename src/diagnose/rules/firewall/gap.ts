@@ -1,0 +1,66 @@
+import type { Facts } from "../../facts.ts";
+import type { Assignment } from "./assignment.ts";
+import type { Group } from "./attribute.ts";
+import { byCount, isSureMatch, MAX_JUDGED } from "./candidates.ts";
+import { fit } from "./reach.ts";
+import type { Suspect } from "./suspect.ts";
+
+/**
+ * Events are counted from the moment the program is attached, rules from when they are first read: the evidence is asked for
+ * then, and listing the namespaces before that takes up to this long (0.1 s measured for a few namespaces).
+ */
+const START_GAP_SECONDS = 0.5;
+
+/** By group: how many more of it belong to a counter than it counted. */
+export type Gap = ReadonlyMap<number, { readonly counter: number; readonly count: number }>;
+
+/**
+ * What is left over of drops that a moved counter fits and that cannot be told from what fell between the reading of the
+ * events and of the counters. Also all of what a counter that was set back has not kept. Drops that another rule surely
+ * matches are left to it.
+ */
+export function findGap(
+  facts: Facts,
+  {
+    groups,
+    proven,
+    others,
+    assignment,
+  }: {
+    readonly groups: readonly Group[];
+    readonly proven: readonly Suspect[];
+    readonly others: readonly Suspect[];
+    readonly assignment: Assignment;
+  },
+): Gap {
+  const found = new Map<number, { readonly counter: number; readonly count: number }>();
+  const entries = groups.map((group, index) => ({ group, index, open: assignment.open(index) }));
+  for (const [netns, members] of Map.groupBy(entries, ({ group }) => group.packets[0]?.drop.netns ?? null)) {
+    const total = members.reduce((sum, { group }) => sum + group.count, 0);
+    const open = members.reduce((sum, member) => sum + member.open, 0);
+    const seconds = gapSeconds(facts, netns);
+    const isGap = open <= Math.ceil((total * seconds) / (facts.seconds + seconds));
+    for (const member of members) {
+      const fitting = [...proven.keys()].filter((counter) => (member.group.fits[counter] ?? 3) <= 2);
+      const wanted = fitting.filter((counter) => isGap || proven[counter]?.isReset === true);
+      const assigned = (counter: number): number => assignment.assigned(member.index, counter);
+      const [best] = wanted.sort((a, b) => assigned(b) - assigned(a));
+      if (best === undefined || member.open === 0 || hasSureMatch(member.group, others)) continue;
+      found.set(member.index, { counter: best, count: member.open });
+    }
+  }
+  return found;
+}
+
+function gapSeconds(facts: Facts, netns: number | null): number {
+  const network = facts.networks.find((item) => item.netns.inode === netns);
+  const measured = network === undefined ? 0 : network.seconds - facts.seconds;
+  return START_GAP_SECONDS + Math.min(5, Math.max(0, measured));
+}
+
+function hasSureMatch(group: Group, suspects: readonly Suspect[]): boolean {
+  return group.packets
+    .toSorted(byCount)
+    .slice(0, MAX_JUDGED)
+    .some((item) => suspects.some((suspect) => isSureMatch(suspect, item) && (fit(suspect, item) ?? 3) <= 1));
+}

@@ -1,0 +1,49 @@
+import type { Owner } from "../diagnose/facts.ts";
+import { deltaNets } from "../evidence/net/delta.ts";
+import { isRawNet, parseNet, type RawNet } from "../evidence/net/snapshot.ts";
+import type { NetDelta } from "../evidence/net/types.ts";
+import type { Answer, Asker } from "./fact.ts";
+
+/** Collects what the host says of itself at both ends of the run, and who holds which socket. */
+export interface EvidenceBook {
+  fact(fact: Answer): void;
+  /** Asks who holds a socket; 0 is nobody's. */
+  wantOwner(socket: number): void;
+  /** What changed; empty until the second snapshot is there. */
+  networks(): readonly NetDelta[];
+  /** Process that holds a socket, by socket inode. */
+  owners(): ReadonlyMap<number, Owner>;
+}
+
+export function createEvidenceBook(ask: Asker): EvidenceBook {
+  const ends: { before: RawNet[]; after: RawNet[] } = { before: [], after: [] };
+  const owners = new Map<number, Owner>();
+  let deltas: readonly NetDelta[] = [];
+  const wantOwner = (socket: number) => {
+    if (socket > 0 && !owners.has(socket)) ask({ fact: "owner", key: String(socket) });
+  };
+  return {
+    fact({ fact, key, value }) {
+      if (fact === "owner") {
+        const owner = readOwner(value);
+        if (owner !== null) owners.set(Number(key), owner);
+      }
+      if (fact !== "network" || (key !== "before" && key !== "after")) return;
+      ends[key] = Array.isArray(value) ? value.filter(isRawNet) : [];
+      if (key === "before") return;
+      deltas = deltaNets(ends.before.map(parseNet), ends.after.map(parseNet));
+      for (const network of deltas)
+        for (const { inode } of [...network.listeners, ...network.datagramSockets])
+          if (inode !== null) wantOwner(inode);
+    },
+    wantOwner,
+    networks: () => deltas,
+    owners: () => owners,
+  };
+}
+
+function readOwner(value: unknown): Owner | null {
+  if (value === null || typeof value !== "object" || Array.isArray(value)) return null;
+  const { pid, comm } = value as { pid?: unknown; comm?: unknown };
+  return typeof pid === "number" ? { pid, comm: typeof comm === "string" ? comm : "?" } : null;
+}

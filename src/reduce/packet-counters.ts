@@ -1,0 +1,87 @@
+import type { Message } from "../wire/message.ts";
+import { parseFlowKey, type FlowKey } from "./packet-flow.ts";
+
+/** Packets stand above the bytes in one 64-bit sum: see drops.bt. */
+const PACKET_SHIFT = 38n;
+const BYTE_MASK = (1n << PACKET_SHIFT) - 1n;
+
+export interface FlowCount {
+  readonly key: FlowKey;
+  count: number;
+  bytes: number;
+  /** Of these, what came since the last `takeInterval()`. */
+  freshCount: number;
+  freshBytes: number;
+}
+
+interface Tracked extends FlowCount {
+  /** The sum as bpftrace printed it last, for a quick "unchanged". */
+  printed: number | bigint;
+  sum: bigint;
+}
+
+/** Turns maps of packed flows, which only grow, into exact totals and differences. */
+export interface PacketCounters {
+  /** True when the message was one of our maps. */
+  read(message: Message): boolean;
+  readonly flows: Iterable<FlowCount>;
+  /** Map entries that could not be read. */
+  readonly malformed: number;
+  /** Forgets what is fresh. */
+  settle(): void;
+}
+
+/** `maps`: names with their `@`, and whether their keys are of IPv4 (4 words) or IPv6 (7). */
+export function createPacketCounters(maps: Readonly<Record<string, 4 | 6>>): PacketCounters {
+  const flows = new Map<string, Tracked>();
+  let malformed = 0;
+
+  function addFlow(text: string, family: 4 | 6, value: number | bigint): void {
+    const id = `${family}:${text}`;
+    let flow = flows.get(id);
+    if (flow === undefined) {
+      const key = parseFlowKey(text, family);
+      if (key === null) {
+        malformed += 1;
+        return;
+      }
+      flow = { key, count: 0, bytes: 0, freshCount: 0, freshBytes: 0, printed: 0, sum: 0n };
+      flows.set(id, flow);
+    }
+    if (flow.printed === value) return;
+    const sum = BigInt.asUintN(64, BigInt(value));
+    // Modulo 2^64: the upper half wraps after 67 million packets, long after the next print.
+    const delta = BigInt.asUintN(64, sum - flow.sum);
+    const count = Number(delta >> PACKET_SHIFT);
+    const bytes = Number(delta & BYTE_MASK);
+    flow.printed = value;
+    flow.sum = sum;
+    flow.count += count;
+    flow.bytes += bytes;
+    flow.freshCount += count;
+    flow.freshBytes += bytes;
+  }
+
+  return {
+    flows: { [Symbol.iterator]: () => flows.values() },
+    get malformed() {
+      return malformed;
+    },
+    read(message) {
+      if (message.kind !== "map") return false;
+      const family = maps[message.name];
+      if (family === undefined) return false;
+      for (const { key, value } of message.entries) {
+        if (key === null || (typeof value !== "number" && typeof value !== "bigint")) malformed += 1;
+        else addFlow(key, family, value);
+      }
+      return true;
+    },
+    settle() {
+      for (const flow of flows.values()) {
+        flow.freshCount = 0;
+        flow.freshBytes = 0;
+      }
+    },
+  };
+}

@@ -1,0 +1,153 @@
+import { describe, expect, test } from "vitest";
+import fc from "fast-check";
+import { parseEvent, type VictimEvent } from "../../../probes/oom/events.ts";
+import { createKillJoiner } from "../../../probes/oom/pending.ts";
+import { createSampleBook } from "../../../probes/oom/samples.ts";
+import { only, parseFixture } from "./read.ts";
+
+const PAGE = 4096;
+// As bpftrace 0.17 printed it on 6.18, with a hostile name of the invoker.
+const STACK =
+  "\n        mark_oom_victim+186\n        __oom_kill_process+336\n        oom_kill_process+114\n        out_of_memory+532\n        mem_cgroup_out_of_memory+232\n        try_charge_memcg+1081\n";
+const line = (pid: number, stack = STACK, comm = "a\tb\nc") =>
+  `V\t7572725419000\t${String(pid)}\t${String(pid)}\t${String(pid)}\t66484\t30464\t4352\t0\t112\t0\t-998\t6173\t${stack}\t${comm}`;
+
+function victim(text: string): VictimEvent {
+  const found = parseEvent(text, PAGE);
+  if (found?.kind !== "victim") throw new Error("no victim");
+  return found.event;
+}
+
+describe("events of oom.bt", () => {
+  test("a victim with all figures; the invoker's name may hold tabs and newlines", () => {
+    expect(victim(line(25506))).toMatchObject({
+      invoker: { tid: 25506, pid: 25506, comm: "a\tb\nc" },
+      pid: 25506,
+      totalVmBytes: 66484 * 1024,
+      anonRssBytes: 30464 * 1024,
+      pageTableBytes: 112 * 1024,
+      uid: 0,
+      oomScoreAdj: -998,
+      cgroupId: "6173",
+    });
+  });
+
+  test("an old kernel's pid alone: the rest is not known, not zero", () => {
+    const event = victim(`V\t1\t2\t2\t3\t-1\t-1\t-1\t-1\t-1\t-1\t0\t0\t${STACK}\tsh`);
+    expect(event).toMatchObject({ totalVmBytes: null, uid: null, oomScoreAdj: null, cgroupId: null });
+  });
+
+  test("a request without a limit of its own", () => {
+    expect(parseEvent("K\t5\t7\t3\t0\t3264\t16384\t2251799813685247\t512", PAGE)).toMatchObject({
+      kind: "request",
+      event: { order: 0, gfpMask: "0xcc0", limitBytes: null, usageBytes: 512 * PAGE },
+    });
+  });
+
+  test("never throws, and takes nothing that is not whole", () => {
+    fc.assert(
+      fc.property(fc.string(), fc.constantFrom("V\t", "K\t", "W\t", "U\t", ""), (text, tag) => {
+        const found = parseEvent(tag + text, PAGE);
+        expect(found === null || Object.hasOwn(found, "kind")).toBe(true);
+      }),
+    );
+    for (let end = 0; end < 60; end += 1) expect(parseEvent(line(1).slice(0, end), PAGE)).toBeNull();
+  });
+});
+
+describe("joining both sides of a kill", () => {
+  const report = () => only(parseFixture("dmesg/6.1-memcg.txt").reports);
+  const pidOf = () => report().victim.pid ?? 0;
+
+  test.each(["event first", "log first"])("%s: one kill, as soon as both are there", (order) => {
+    const joiner = createKillJoiner(PAGE, () => true);
+    const steps = [() => joiner.event(victim(line(pidOf())), 1), () => joiner.report(report(), 1.1)];
+    if (order === "log first") steps.reverse();
+    steps[0]?.();
+    expect(joiner.take(1.1)).toEqual([]);
+    steps[1]?.();
+    const [kill, ...rest] = joiner.take(1.2);
+    expect(rest).toEqual([]);
+    expect(kill?.report).toMatchObject({ source: "live", scope: { limitBytes: 60 * 1024 ** 2 } });
+    expect(joiner.end()).toEqual([]);
+  });
+
+  test("a half that comes too late is not a second kill", () => {
+    const joiner = createKillJoiner(PAGE, () => true);
+    joiner.report(report(), 1);
+    expect(joiner.take(2)).toHaveLength(1);
+    joiner.event(victim(line(pidOf())), 2.1);
+    expect([...joiner.take(9), ...joiner.end()]).toEqual([]);
+  });
+
+  test("without the log: the scope from the stack, the limit from the only limited cgroup above", () => {
+    const joiner = createKillJoiner(PAGE, () => true);
+    joiner.event(victim(line(9)), 1);
+    joiner.name(9, "hog");
+    joiner.cgroup("6173", [
+      { path: "/shop/api", limitBytes: null },
+      { path: "/shop", limitBytes: 1024 },
+    ]);
+    expect(joiner.take(1.2)).toEqual([]);
+    expect(joiner.take(3)[0]?.report).toMatchObject({
+      source: "live",
+      scope: { kind: "memcg", cgroup: "/shop", limitBytes: 1024, usageBytes: null },
+      victim: { pid: 9, comm: "hog", cgroup: "/shop/api" },
+      stack: ["try_charge_memcg", "mem_cgroup_out_of_memory", "out_of_memory", "oom_kill_process"],
+    });
+  });
+
+  test("of two limits, which one was hit is not guessed", () => {
+    const joiner = createKillJoiner(PAGE, () => true);
+    joiner.event(victim(line(9)), 1);
+    joiner.cgroup("6173", [
+      { path: "/shop/api", limitBytes: 512 },
+      { path: "/shop", limitBytes: 1024 },
+    ]);
+    expect(joiner.end()[0]?.report).toMatchObject({
+      scope: { kind: "memcg", cgroup: null, limitBytes: null },
+      likelyCgroup: "/shop/api",
+    });
+  });
+
+  test("a process that was ending anyway is marked, not killed", () => {
+    const joiner = createKillJoiner(PAGE, () => true);
+    joiner.event(victim(line(9, "\n        mark_oom_victim+186\n        out_of_memory+532\n")), 1);
+    expect(joiner.take(9)).toEqual([]);
+    expect(joiner.exiting).toBe(1);
+  });
+});
+
+describe("growth", () => {
+  const sample = (bytes: number, start = 7) => ({
+    took: 0.01,
+    available: 5,
+    total: 10,
+    processes: [[42, start, bytes, "worker"]],
+  });
+
+  test("from the first look within the window to the kill", () => {
+    const book = createSampleBook();
+    book.add(sample(1000), 10);
+    book.add(sample(3000), 12);
+    expect(book.growth(42, "worker", 9000, 14)).toBe(2000);
+    expect(book.growth(42, "other", 9000, 14)).toBeNull();
+    expect(book.growth(43, "worker", 9000, 14)).toBeNull();
+    expect(book.growth(42, "worker", null, 14)).toBeNull();
+  });
+
+  test("a new process with an old pid starts anew", () => {
+    const book = createSampleBook();
+    book.add(sample(1000), 10);
+    book.add(sample(5000, 8), 12);
+    expect(book.growth(42, "worker", 7000, 14)).toBe(1000);
+  });
+
+  test("a slow host is looked at less often; nonsense is ignored", () => {
+    const book = createSampleBook();
+    book.add({ ...sample(1), took: 0.5 }, 1);
+    expect(book.pause).toBe(20);
+    for (const value of [null, 1, "x", [], { processes: [null, ["a"], {}] }]) book.add(value, 2);
+    expect(book.available).toBeNull();
+  });
+});
