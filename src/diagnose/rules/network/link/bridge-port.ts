@@ -53,7 +53,11 @@ export const bridgePort: Rule = {
         fix:
           bridge === null || state === "blocking" || state === "forwarding"
             ? []
-            : [inNetns(place, `ip link set dev ${quoteShell(bridge.name)} type bridge stp_state 0`)],
+            : [
+                inNetns(place, `ip link set dev ${quoteShell(bridge.name)} type bridge stp_state 0`),
+                // A port that waits goes on waiting; 3 is forwarding.
+                dev === null ? null : inNetns(place, `bridge link set dev ${quoteShell(dev)} state 3`),
+              ],
       });
     });
     const vlan = groupByDevice(untagged).map(({ netns, dev, drops }) => {
