@@ -1,7 +1,8 @@
-import type { Frame, Profile, Sample } from "../../src/profile/model.ts";
+import type { Frame, Profile } from "../../src/profile/model.ts";
 import type { SampleBook, ThreadEntry } from "../../src/profile/samples/book.ts";
 import type { WeighedStack } from "../../src/profile/samples/top.ts";
 import type { Selection } from "../../src/profile/samples/log.ts";
+import { weighAll, weighThread } from "../../src/profile/samples/timeline.ts";
 import { IDLE, type Counts, type ThreadCount } from "./counts.ts";
 
 const KERNEL_THREAD: Frame = { name: "[kernel thread]", file: "[kernel]" };
@@ -12,6 +13,7 @@ const LEAST_SHARE = 0.01;
 
 export interface ProfileInput {
   readonly book: SampleBook;
+  readonly drawing: Drawing;
   readonly selection: Selection;
   readonly counts: Counts;
   readonly hz: number;
@@ -67,7 +69,11 @@ export class Drawing {
 }
 
 /** The stacks of the window with their process as root; threads are not told apart. */
-export function* weighDrawn(book: SampleBook, counts: Counts): Generator<WeighedStack> {
+export function* weighWithRoot(
+  book: SampleBook,
+  counts: Counts,
+  drawing: Drawing,
+): Generator<WeighedStack> {
   const roots = new Map<string, Frame>();
   for (const [stack, count] of counts.stacks) {
     const entry = book.stacks[stack];
@@ -75,26 +81,31 @@ export function* weighDrawn(book: SampleBook, counts: Counts): Generator<Weighed
     const name = book.labelOf(entry.program);
     const root = roots.get(name) ?? { name, file: "[process]" };
     roots.set(name, root);
-    yield { frames: [root, ...book.framesOf(stack)], count };
+    yield { frames: [root, ...drawing.own(stack)], count };
   }
 }
 
 /** "all" in CPU seconds and in samples, then the busiest threads, each along the time of the run. */
 export function buildProfiles(input: ProfileInput): Profile[] {
-  const { book, counts, hz } = input;
-  const drawing = new Drawing(book);
+  const { book, drawing, selection, counts, hz, from, to } = input;
+  const window = { from, to, period: 1 / hz };
+  const own = (_: number, stack: number) => drawing.own(stack);
+  const whole = (thread: number, stack: number): readonly Frame[] => {
+    const entry = book.threads[thread];
+    return stack === IDLE || entry === undefined ? [] : drawing.whole(stack, entry);
+  };
   const total = counts.user + counts.kernel + counts.kernelThreads;
   if (total + counts.idle === 0) return [];
   const threads = counts.threads
     .slice(0, MOST_THREADS)
     .filter(({ samples }) => samples >= LEAST_SHARE * total);
   return [
-    { name: "all", unit: "seconds", samples: walkAll(input, drawing, 1 / hz) },
-    { name: "all, in samples", unit: "none", order: "none", samples: walkAll(input, drawing, 1) },
+    { name: "all", unit: "seconds", samples: weighAll(selection, 1 / hz, whole) },
+    { name: "all, in samples", unit: "none", order: "none", samples: weighAll(selection, 1, whole) },
     ...threads.map((entry): Profile => ({
       name: nameThread(book, entry, hz),
       unit: "seconds",
-      samples: walkThread(entry.thread, input, drawing),
+      samples: weighThread(selection, entry.thread.index, window, own),
     })),
   ];
 }
@@ -105,42 +116,4 @@ function nameThread(book: SampleBook, { thread, samples }: ThreadCount, hz: numb
   if (program.kernelThread) return `${thread.comm} [kernel thread ${tid}] ${time}`;
   const who = `${book.labelOf(program)} [${program.pid}]`;
   return tid === program.pid ? `${who} ${time}` : `${who} thread ${thread.comm} [${tid}] ${time}`;
-}
-
-function* walkAll(
-  { book, selection }: ProfileInput,
-  drawing: Drawing,
-  weightOfOne: number,
-): Generator<Sample> {
-  for (const { thread, stack, count } of selection.walk()) {
-    const entry = book.threads[thread];
-    if (stack === IDLE || entry === undefined) yield { stack: [], weight: count * weightOfOne };
-    else yield { stack: drawing.whole(stack, entry), weight: count * weightOfOne };
-  }
-}
-
-/** A thread's samples where they were in time: gaps (empty stacks) while it did not run. */
-function* walkThread(
-  thread: ThreadEntry,
-  { selection, hz, from, to }: ProfileInput,
-  drawing: Drawing,
-): Generator<Sample> {
-  const period = 1 / hz;
-  let start = Number.isFinite(from) ? from : null;
-  let drawn = 0;
-  for (const sample of selection.walk(thread.index)) {
-    if (sample.time !== null) {
-      // A sample stands for the period before it.
-      start ??= sample.time - period;
-      const gap = sample.time - period - start - drawn;
-      if (gap > period / 2) {
-        yield { stack: [], weight: gap };
-        drawn += gap;
-      }
-    }
-    yield { stack: drawing.own(sample.stack), weight: sample.count * period };
-    drawn += sample.count * period;
-  }
-  const rest = start === null || !Number.isFinite(to) ? 0 : to - start - drawn;
-  if (rest > period / 2) yield { stack: [], weight: rest };
 }

@@ -23,7 +23,7 @@ import { countFrames } from "../../src/profile/samples/top.ts";
 import type { Message } from "../../src/wire/message.ts";
 import { countSamples, IDLE, kindOf, type Kind } from "./counts.ts";
 import { liveTable, headline } from "./live.ts";
-import { buildProfiles, weighDrawn } from "./profiles.ts";
+import { buildProfiles, Drawing, weighWithRoot } from "./profiles.ts";
 import { readHz } from "./options.ts";
 import { buildReport } from "./report.ts";
 import { countTruncated, countLost } from "./stacks.ts";
@@ -146,7 +146,8 @@ export function runProfile(context: RunContext): ProbeRun {
       const lost = ledger.lost(end.lost, to, 1 / hz);
       if (lost > end.lost)
         context.notice("warning", "lost-events", "samples that bpftrace did not hand over", lost - end.lost);
-      const stacks = [...counts.stacks].map(([stack, count]) => ({ frames: book.framesOf(stack), count }));
+      const drawing = new Drawing(book);
+      const stacks = [...counts.stacks].map(([stack, count]) => ({ frames: drawing.own(stack), count }));
       const top = countFrames(stacks);
       const truncated = countTruncated(book, counts);
       const lostStacks = countLost(book, counts);
@@ -155,7 +156,7 @@ export function runProfile(context: RunContext): ProbeRun {
       const samples = counts.user + counts.kernel + counts.kernelThreads;
       const shown = samples + (context.options["idle"] === true ? counts.idle : 0);
       const input = { session: context.session, options: context.options, hz, end, counts, top };
-      const drawn = weighDrawn(book, counts);
+      
       return {
         summary: {
           hz,
@@ -196,7 +197,7 @@ export function runProfile(context: RunContext): ProbeRun {
         findings: [],
         report: buildReport({
           ...input,
-          drawn,
+          drawn: weighWithRoot(book, counts, drawing),
           book,
           idle: idleSamples,
           lost,
@@ -206,7 +207,7 @@ export function runProfile(context: RunContext): ProbeRun {
           spark,
           cpus: readCpus(context),
         }),
-        profiles: buildProfiles({ book, selection, counts, hz, from, to }),
+        profiles: buildProfiles({ book, drawing, selection, counts, hz, from, to }),
       };
     },
   };

@@ -1,4 +1,4 @@
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { startIn } from "./support/background.ts";
 import { readCounter, untilCounter } from "./support/counters.ts";
 import {
@@ -431,7 +431,9 @@ describe("programs", () => {
     const group = `/sys/fs/cgroup/${client.netns}`;
     const inGroups = (then: string) => `mount -t cgroup2 cgroup2 /sys/fs/cgroup && ${then}`;
     await client.run("bash", "-c", inGroups(`mkdir ${group}`));
-    onTestFinished(() => client.run("bash", "-c", inGroups(`rmdir ${group}`)).then(() => {}));
+    await using _group = {
+      [Symbol.asyncDispose]: async () => void (await client.run("bash", "-c", inGroups(`rmdir ${group}`))),
+    };
     await using _program = await startIn(
       client,
       "bash",
@@ -471,6 +473,7 @@ describe("bridges and tunnels", () => {
     expect(evidenceOf(finding)).toContain("2 × 15 s");
     expect(finding["fix"]).toEqual([
       `ip netns exec ${server.netns} ip link set dev br0 type bridge stp_state 0`,
+      `ip netns exec ${server.netns} bridge link set dev ${server.dev} state 3`,
     ]);
     await paste(finding);
     const [port] = JSON.parse(await server.run("bridge", "-j", "link", "show", "dev", server.dev)) as {

@@ -45,9 +45,6 @@ export async function sendFrames(
   await host.run("perl", "-e", SEND_FRAMES, index, String(frame.count ?? 20), hex);
 }
 
-/** The broadcast address of a link. */
-export const EVERYBODY = "ffffffffffff";
-
 export async function macOf(host: Host, dev = host.dev): Promise<string> {
   return (await host.run("cat", `/sys/class/net/${dev}/address`)).trim().replaceAll(":", "");
 }

@@ -412,6 +412,33 @@ describe("connection tracking", () => {
   });
 });
 
+describe("commands find their namespace", () => {
+  const rule = "-A INPUT -p udp -j DROP";
+  const change = legacy([`[0:0] ${rule}`], [`[4:30] ${rule}`]);
+  const drops = [dropped(53, 4, { location: "nf_hook_slow" })];
+  const run = (kind: "host" | "container", path: string | null) =>
+    examine(
+      makeFacts({
+        drops,
+        networks: [change],
+        places: new Map([[NETNS, { inode: NETNS, name: "shop api", kind, path, pid: 7 }]]),
+      }),
+    ).findings[0];
+
+  test("the host's own needs no way in", () => {
+    expect(run("host", null)?.fix).toEqual(["iptables-legacy -t filter -D INPUT 1"]);
+  });
+
+  test("a container is entered by its path", () => {
+    const finding = run("container", "/proc/7/ns/net");
+    expect(finding?.netns).toEqual({ inode: NETNS, name: "shop api" });
+    expect(finding?.fix).toEqual(["nsenter --net=/proc/7/ns/net iptables-legacy -t filter -D INPUT 1"]);
+    expect(finding?.check).toEqual([
+      "nsenter --net=/proc/7/ns/net iptables-legacy -t filter -L INPUT -v -n --line-numbers",
+    ]);
+  });
+});
+
 describe("nothing to go by", () => {
   test("a namespace that could not be entered", () => {
     const { findings } = examine(makeFacts({ drops: [dropped(53, 5)] }));
