@@ -43,15 +43,27 @@ export function describeDrop(
 }
 
 /**
- * Segments for a connection in TIME-WAIT are freed in tcp_v4_rcv without a reason (net/ipv4/tcp_ipv4.c). Of the losses there the
- * last got its reason in Linux 6.15, TCP_LISTEN_OVERFLOW: on kernels that have it, nothing but those is left.
+ * Functions that free normal packets without a reason, beside losses. Where the kernel has the reason `since`, which the last
+ * of those losses got, nothing but the normal ones is left without one.
  */
-function isTimeWait(reason: string | null, location: string | null, kernel: KernelReasons): boolean {
-  return (
-    reason === "NOT_SPECIFIED" &&
-    (location === "tcp_v4_rcv" || location === "tcp_v6_rcv") &&
-    kernel.has("TCP_LISTEN_OVERFLOW")
-  );
+const REMNANTS = [
+  {
+    // net/ipv4/tcp_ipv4.c, do_time_wait; TCP_LISTEN_OVERFLOW came with Linux 6.15.
+    sites: ["tcp_v4_rcv", "tcp_v6_rcv"],
+    since: "TCP_LISTEN_OVERFLOW",
+    because: "The last segments of connections that are closed already (TIME-WAIT).",
+  },
+  {
+    // net/ipv4/tcp_input.c: what carries no data in CLOSE-WAIT, CLOSING and LAST-ACK has been acted on when it is freed.
+    sites: ["tcp_rcv_state_process"],
+    since: "TCP_FLAGS",
+    because: "Acknowledgements and resets of connections that are being closed; they were acted on before.",
+  },
+] as const;
+
+function findRemnant(reason: string | null, location: string | null, kernel: KernelReasons) {
+  if (reason !== "NOT_SPECIFIED") return undefined;
+  return REMNANTS.find(({ sites, since }) => sites.some((site) => site === location) && kernel.has(since));
 }
 
 /** Reasons that the running kernel has. */
@@ -61,7 +73,8 @@ export interface KernelReasons {
 
 /** Whether a drop is normal life of a network stack (a socket that closes, a duplicate), not loss. */
 export function isBenign(reason: string | null, location: string | null, kernel: KernelReasons): boolean {
-  return describeDrop(reason, location)?.class === "benign" || isTimeWait(reason, location, kernel);
+  const remnant = findRemnant(reason, location, kernel);
+  return remnant !== undefined || describeDrop(reason, location)?.class === "benign";
 }
 
 /** Why a benign drop is normal, one sentence; null where the catalogue does not say. */
@@ -70,9 +83,8 @@ export function explainBenign(
   location: string | null,
   kernel: KernelReasons,
 ): string | null {
-  if (isTimeWait(reason, location, kernel))
-    return "The last segments of connections that are closed already (TIME-WAIT).";
-  return describeDrop(reason, location)?.benignBecause ?? null;
+  const remnant = findRemnant(reason, location, kernel);
+  return remnant?.because ?? describeDrop(reason, location)?.benignBecause ?? null;
 }
 
 const CLASS_WORDS = { loss: "real loss", depends: "may be harmless", benign: "normal" } as const;
