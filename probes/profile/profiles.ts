@@ -69,11 +69,7 @@ export class Drawing {
 }
 
 /** The stacks of the window with their process as root; threads are not told apart. */
-export function* weighWithRoot(
-  book: SampleBook,
-  counts: Counts,
-  drawing: Drawing,
-): Generator<WeighedStack> {
+export function* weighWithRoot(book: SampleBook, counts: Counts, drawing: Drawing): Generator<WeighedStack> {
   const roots = new Map<string, Frame>();
   for (const [stack, count] of counts.stacks) {
     const entry = book.stacks[stack];

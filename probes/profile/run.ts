@@ -156,7 +156,7 @@ export function runProfile(context: RunContext): ProbeRun {
       const samples = counts.user + counts.kernel + counts.kernelThreads;
       const shown = samples + (context.options["idle"] === true ? counts.idle : 0);
       const input = { session: context.session, options: context.options, hz, end, counts, top };
-      
+
       return {
         summary: {
           hz,
