@@ -46,7 +46,6 @@ export function runProfile(context: RunContext): ProbeRun {
   const perStack: number[] = [];
   const times: { before: CpuTimes | null; after: CpuTimes | null } = { before: null, after: null };
   let beganAt: number | null = null;
-  let endedAt: number | null = null;
   let idleReported = 0;
 
   const isWanted = (isKernelMode: boolean): boolean =>
@@ -116,9 +115,7 @@ export function runProfile(context: RunContext): ProbeRun {
         times.before = read;
         clock.begin(at);
       } else if (key === "after") {
-        endedAt = at;
         times.after = read;
-        clock.end(at);
       }
     },
     interval(seconds) {
@@ -139,6 +136,8 @@ export function runProfile(context: RunContext): ProbeRun {
       lost: 0,
     }),
     finish(end: EndInfo): ProbeResult {
+      const endedAt = beganAt === null ? null : beganAt + end.seconds;
+      if (endedAt !== null) clock.end(endedAt);
       const { from, to } = clock.window();
       const selection = log.select(from, to);
       const counts = countSamples(book, selection);

@@ -9,6 +9,7 @@ import {
   rowsAt,
   sendFrames,
   sendTo,
+  silenceIpv6,
   traceDrops,
   warmUp,
 } from "./support/network.ts";
@@ -52,6 +53,7 @@ describe("queues", () => {
     await using world = await createWorld();
     const { client, server } = world;
     await warmUp(world);
+    await silenceIpv6(world);
     await tc(
       client,
       "qdisc",
@@ -100,6 +102,7 @@ describe("queues", () => {
     await using world = await createWorld();
     const { client, server } = world;
     await warmUp(world);
+    await silenceIpv6(world);
     await tc(
       client,
       "qdisc",
@@ -128,6 +131,7 @@ describe("queues", () => {
     await using world = await createWorld();
     const { client, server } = world;
     await warmUp(world);
+    await silenceIpv6(world);
     await tc(
       client,
       "qdisc",
@@ -217,6 +221,7 @@ describe("links", () => {
   test("without carrier: the other end is named, and bringing it up mends it", async () => {
     await using world = await createWorld();
     const { client, server } = world;
+    await silenceIpv6(world);
     await ip(client, "neigh", "replace", server.address, "lladdr", "02:00:00:00:00:09", "dev", client.dev);
     await ip(server, "link", "set", server.dev, "down");
     const finding = await findingAt(

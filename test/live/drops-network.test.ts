@@ -13,6 +13,7 @@ import {
   sendFrames,
   sendProtocol,
   sendTo,
+  silenceIpv6,
   traceDrops,
   warmUp,
 } from "./support/network.ts";
@@ -305,6 +306,7 @@ describe("MTU", () => {
     await using world = await createWorld();
     const { client, server } = world;
     await warmUp(world);
+    await silenceIpv6(world);
     await sh("ip", "-n", server.netns, "link", "set", server.dev, "mtu", "100");
     const before = await readCounter(server, "UdpNoPorts");
     const send = () => sendTo(client, server.address, { size: 500 });

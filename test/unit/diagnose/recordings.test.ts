@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { runTrace } from "../../support/capture.ts";
 
 interface Finding {
+  readonly summary: string;
   readonly id: string;
   readonly severity: string;
   readonly count: number;
@@ -68,5 +69,23 @@ describe("findings of recordings of Linux 6.18", () => {
 
   test("a thousand short HTTP connections, half of them with segments in TIME-WAIT: nothing to say", async () => {
     expect(await replay("healthy-http-6.18")).toEqual([]);
+  });
+});
+
+describe("findings of a recording of Linux 6.1 on a machine too slow to list its listeners in time", () => {
+  test("say what is known, claim nothing about listeners, and know the end of refused handshakes without a reason", async () => {
+    const findings = await replay("transport-6.1");
+    expect(findings).toMatchObject([
+      { id: "udp-receive-buffer", severity: "problem", count: 289 },
+      { id: "closed-port", severity: "problem", count: 200 },
+      { id: "closed-port", severity: "problem", count: 50 },
+      { id: "accept-queue", severity: "problem", count: 43 },
+    ]);
+    const [, , tcp, queue] = findings;
+    expect(tcp?.evidence).toContain(
+      "who listens in this namespace could not be read: no way in, no answer in time, or it is gone",
+    );
+    expect(queue?.summary).toContain("Connections to port 8083 overflow the accept queue");
+    expect(queue?.evidence).toContain("10 events at the end of a handshake, from 10.83.245.1");
   });
 });

@@ -103,7 +103,7 @@ describe("a closed port", () => {
   test("does not claim that nobody listens in a namespace that could not be read", () => {
     const [finding] = examine(makeFacts({ drops: [closed(50)] }));
     expect(finding?.evidence).toContain(
-      "the sockets of this namespace could not be read: there was no way in, or it is gone",
+      "who listens in this namespace could not be read: no way in, no answer in time, or it is gone",
     );
   });
 

@@ -83,10 +83,13 @@ function tellFlows(drops: readonly DropFact[]): string {
   return `${tellShares(flows) ?? "packets of no known protocol"}${devices === null ? "" : `, on ${devices}`}`;
 }
 
-function tellStack({ functions }: DropFact): string[] {
+/** Functions of several stacks, each once: those up to the call site are one way to it. */
+function tellStack({ functions, location }: DropFact): string[] {
   if (functions.length === 0) return ["no stack was sampled: a longer run shows the way it came"];
+  const end = location === null ? -1 : functions.indexOf(location);
+  const way = end === -1 ? functions : functions.slice(0, end + 1);
   return [
-    `on the way: ${functions.slice(-MAX_FUNCTIONS).join(" → ")}; the profile of the run has the whole stacks`,
+    `on the way: ${way.slice(-MAX_FUNCTIONS).join(" → ")}; the profile of the run has the whole stacks`,
   ];
 }
 

@@ -9,6 +9,7 @@ import type { Ledger, Rule } from "../../rule.ts";
 import { isVague, selectDrops } from "../../select.ts";
 import { findPlace, nameNetns, readNumbers, tellNetns } from "../../where.ts";
 import { hostPort, tellOwner } from "./endpoints.ts";
+import { knowsListeners } from "./listening.ts";
 
 /**
  * Each refused SYN makes a client wait a second at least. One or two can be the moment a service restarts; three are
@@ -50,8 +51,10 @@ export const acceptQueue: Rule = {
 /** What kernels before 6.15 free in tcp_v4_rcv without a reason while the queue overflows: the end of refused handshakes. */
 function findUnnamed(facts: Facts, ledger: Ledger, netns: number | null): DropFact[] {
   if (facts.hasReason("TCP_LISTEN_OVERFLOW")) return [];
-  const ports = new Set(findNetwork(facts, netns)?.listeners.map(({ port }) => port) ?? []);
-  return facts.drops.filter(
+  const network = findNetwork(facts, netns);
+  const ports = new Set(network?.listeners.map(({ port }) => port) ?? []);
+  const isAnyPort = !knowsListeners(network, "tcp");
+  const found = facts.drops.filter(
     (drop) =>
       drop.netns === netns &&
       isVague(drop) &&
@@ -59,9 +62,11 @@ function findUnnamed(facts: Facts, ledger: Ledger, netns: number | null): DropFa
       !ledger.isClaimed(drop) &&
       drop.proto === "tcp" &&
       drop.destinationPort !== null &&
-      ports.has(drop.destinationPort) &&
+      (isAnyPort || ports.has(drop.destinationPort)) &&
       /^tcp_(?:v[46]_(?:rcv|do_rcv|syn_recv_sock)|check_req|child_process)$/.test(drop.location ?? ""),
   );
+  // Each is counted as an overflow: where there are more, they are something else.
+  return countDrops(found) <= counterDelta(network, "TcpExtListenOverflows") ? found : [];
 }
 
 /** The counters this explains: its own, and the clients' repeated SYNs where they live on this machine. */
@@ -121,8 +126,9 @@ function tellFinding(
   const clients = tellShares(rankDrops(drops, ({ source }) => source));
   const retransmissions = tellRetransmissions(facts, drops);
   const events = countDrops(drops);
-  const where =
-    listener === null ? "a listener that is closed by now" : hostPort(listener.address, listener.port);
+  const where = tellWhere(network, listener, drops);
+  const ports = rankDrops(drops, ({ destinationPort }) => destinationPort);
+  const port = listener?.port ?? (ports.length === 1 ? (ports[0]?.name ?? null) : null);
   return {
     id: "accept-queue",
     severity: severityOf(count, facts.seconds, MANY),
@@ -138,11 +144,24 @@ function tellFinding(
       ...(retransmissions === null ? [] : [retransmissions]),
     ],
     check: [
-      inNetns(place, `ss -ltnp${listener === null ? "" : ` 'sport = :${listener.port}'`}`),
+      inNetns(place, `ss -ltnp${port === null ? "" : ` 'sport = :${port}'`}`),
       inNetns(place, "nstat -az TcpExtListenOverflows TcpExtListenDrops"),
     ],
     fix: fixBacklog(facts, network, listener, place),
   };
+}
+
+function tellWhere(
+  network: NetDelta | null,
+  listener: ListenerDelta | null,
+  drops: readonly DropFact[],
+): string {
+  if (listener !== null) return hostPort(listener.address, listener.port);
+  const ports = tellShares(rankDrops(drops, ({ destinationPort }) => destinationPort));
+  if (ports !== null) return `port ${ports}`;
+  return knowsListeners(network, "tcp")
+    ? "a listener that is closed by now"
+    : "a listener (which one could not be read in time)";
 }
 
 /** `0.0.0.0:8080 of gunicorn (pid 4211): refused +36, 6 waiting of 5 (backlog) at the end; net.core.somaxconn = 4,096`. */

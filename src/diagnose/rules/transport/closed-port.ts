@@ -8,7 +8,7 @@ import { selectDrops, type DropGroup } from "../../select.ts";
 import { findAddress, findPlace, nameNetns, tellNetns } from "../../where.ts";
 import { isLate, tellLate, tellMore, tellScan, tellTaken, type Told } from "./closed-port-others.ts";
 import { hostPort, tellAskers } from "./endpoints.ts";
-import { findTakers, tellElsewhere } from "./listening.ts";
+import { findTakers, knowsListeners, tellElsewhere } from "./listening.ts";
 
 /** From here on a sender does not just probe or retry once: something is configured to use this port. */
 const MANY = 10;
@@ -155,7 +155,7 @@ function tellClosed(
       ...answers,
       ...(elsewhere.length > 0
         ? elsewhere.map(({ evidence }) => evidence)
-        : [tellNobody(facts, network, port)]),
+        : [tellNobody(facts, proto, network, port)]),
     ],
     fix:
       elsewhere.length > 0
@@ -166,9 +166,10 @@ function tellClosed(
   };
 }
 
-function tellNobody(facts: Facts, network: DropGroup["network"], port: number | null): string {
-  if (network === null)
-    return "the sockets of this namespace could not be read: there was no way in, or it is gone";
+function tellNobody(facts: Facts, proto: Proto, network: DropGroup["network"], port: number | null): string {
+  if (!knowsListeners(network, proto)) {
+    return "who listens in this namespace could not be read: no way in, no answer in time, or it is gone";
+  }
   const where = facts.networks.length > 1 ? "on this host" : "in this namespace";
   return `nothing ${where} listens on port ${port ?? "?"} at the end of the run`;
 }

@@ -43,6 +43,13 @@ function listTakers(network: NetDelta, proto: "tcp" | "udp", port: number): Take
     }));
 }
 
+/** Whether it is known who listens in this namespace: on a machine that is too slow to answer in time nobody seems to. */
+export function knowsListeners(network: NetDelta | null, proto: "tcp" | "udp"): boolean {
+  if (network === null) return false;
+  const { configuration, counters } = network.state;
+  return proto === "tcp" ? (configuration?.listeners ?? null) !== null : counters.datagramSockets !== null;
+}
+
 const isAny = (address: string) => address === "*" || address === "0.0.0.0" || address === "::";
 
 function takes(taker: Taker, destination: string): boolean {
