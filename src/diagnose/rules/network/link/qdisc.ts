@@ -11,7 +11,8 @@ import { findPlace, tellNetns } from "../../../where.ts";
 import { findLink } from "../support/devices.ts";
 import { isFreedAt, meanSize, openDrops, tellFlows } from "../support/drops.ts";
 import { makeFinding } from "../support/finding.ts";
-import { examineQueue, type QueueVerdict } from "./queue.ts";
+import { examineQueue } from "./queue/examine.ts";
+import type { QueueVerdict } from "./queue/verdict.ts";
 
 /** Of all packets offered to the queue. TCP at 1 % loss is already far below what the link could carry. */
 const HARMFUL_SHARE = 0.01;
