@@ -2,13 +2,14 @@
 import { END_SIGNALS, type CommandIo } from "./commands/io.ts";
 import { EXIT, TraceError } from "./error.ts";
 
-/** `--color WHEN`, NO_COLOR (any value but empty), FORCE_COLOR, else whether stdout is a terminal. */
+/** `--color WHEN`, NO_COLOR (any value but empty), else whether stdout is a terminal. A real boolean: undefined lets the library guess. */
 function wantsColor(argv: readonly string[], stdout: NodeJS.WriteStream): boolean {
   const index = argv.findIndex((word) => word === "--color" || word.startsWith("--color="));
   const when = index === -1 ? null : (argv[index]?.split("=")[1] ?? argv[index + 1] ?? null);
   if (when === "always") return true;
   if (when === "never" || (process.env["NO_COLOR"] ?? "") !== "") return false;
-  return stdout.isTTY && process.env["TERM"] !== "dumb";
+  // Node leaves isTTY undefined on a pipe, whatever its types say.
+  return Boolean(stdout.isTTY) && process.env["TERM"] !== "dumb";
 }
 
 /** `--color` may stand anywhere; it is taken out here so that no command has to know it. Throws TraceError. */

@@ -248,6 +248,8 @@ describe("what trace drops leaves behind", () => {
         "2s",
         "--netns",
         server.netns,
+        "--proto",
+        "udp",
         "--record",
         recording,
         "-o",

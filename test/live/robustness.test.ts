@@ -83,7 +83,7 @@ describe("a bpftrace that misbehaves", () => {
   test("hostile names break no record, no table and no terminal", async () => {
     const child = spawn(process.execPath, [CLI, "drops", "--bpftrace", FAKE, "--no-profile", "-d", "1s"], {
       cwd: folder,
-      env: { ...process.env, FAKE_BPFTRACE: "hostile" },
+      env: { ...process.env, FAKE_BPFTRACE: "hostile", CI: "true" },
     });
     let out = "";
     child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()));
