@@ -2,19 +2,10 @@
 import { END_SIGNALS, type CommandIo } from "./commands/io.ts";
 import { EXIT, TraceError } from "./error.ts";
 
-/** `--color WHEN`, NO_COLOR (any value but empty), else whether stdout is a terminal. A real boolean: undefined lets the library guess. */
-function wantsColor(argv: readonly string[], stdout: NodeJS.WriteStream): boolean {
-  const index = argv.findIndex((word) => word === "--color" || word.startsWith("--color="));
-  const when = index === -1 ? null : (argv[index]?.split("=")[1] ?? argv[index + 1] ?? null);
-  if (when === "always") return true;
-  if (when === "never" || (process.env["NO_COLOR"] ?? "") !== "") return false;
-  // Node leaves isTTY undefined on a pipe, whatever its types say.
-  return Boolean(stdout.isTTY) && process.env["TERM"] !== "dumb";
-}
-
-/** `--color` may stand anywhere; it is taken out here so that no command has to know it. Throws TraceError. */
-function takeColor(argv: readonly string[]): string[] {
+/** `--color` may stand anywhere; it is taken out here so that no command has to know it. The last one counts. Throws TraceError. */
+function takeColor(argv: readonly string[]): { when: string; rest: string[] } {
   const rest: string[] = [];
+  let when = "auto";
   for (let index = 0; index < argv.length; index += 1) {
     const word = argv[index] ?? "";
     if (word !== "--color" && !word.startsWith("--color=")) {
@@ -28,8 +19,16 @@ function takeColor(argv: readonly string[]): string[] {
         hint: "--color never",
       });
     }
+    when = value;
   }
-  return rest;
+  return { when, rest };
+}
+
+/** `--color WHEN`, NO_COLOR (any value but empty), else whether stdout is a terminal. A real boolean: undefined lets the library guess. */
+function wantsColor(when: string, stdout: { readonly isTTY?: boolean }): boolean {
+  if (when !== "auto") return when === "always";
+  if ((process.env["NO_COLOR"] ?? "") !== "") return false;
+  return stdout.isTTY === true && process.env["TERM"] !== "dumb";
 }
 
 // Ctrl-C while the modules are still loading is a normal end too: remembered here, asked for by the commands that trace.
@@ -44,10 +43,10 @@ const { main, reportError } = await import("./commands/main.ts");
 process.stdout.on("error", () => {});
 process.stderr.on("error", () => {});
 const argv = process.argv.slice(2);
-const io: CommandIo = {
+const plain: CommandIo = {
   stdout: process.stdout,
   stderr: process.stderr,
-  color: wantsColor(argv, process.stdout),
+  color: false,
   width: process.stdout.columns ?? 80,
   exit: (code) => {
     process.exitCode = code;
@@ -58,7 +57,8 @@ const io: CommandIo = {
   },
 };
 try {
-  await main(takeColor(argv), io);
+  const { when, rest } = takeColor(argv);
+  await main(rest, { ...plain, color: wantsColor(when, process.stdout) });
 } catch (error) {
-  io.exit(reportError(error, argv, null, io));
+  plain.exit(reportError(error, argv, null, plain));
 }
