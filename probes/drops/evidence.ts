@@ -1,5 +1,6 @@
 import type { DropDescription, DropFact, Facts, Owner, Place } from "../../src/diagnose/facts.ts";
 import { fillTemplates } from "../../src/diagnose/templates.ts";
+import { createNetworkLog, type NetworkLog } from "../../src/evidence/kernel-log/network.ts";
 import { deltaNets } from "../../src/evidence/net/delta.ts";
 import { isRawNet, parseNet, type RawNet } from "../../src/evidence/net/snapshot.ts";
 import type { NetDelta } from "../../src/evidence/net/types.ts";
@@ -16,14 +17,27 @@ export interface EvidenceBook {
   /** What changed; empty until the second snapshot is there. */
   networks(): readonly NetDelta[];
   owners(): ReadonlyMap<number, Owner>;
+  /** What the kernel logged of lost packets. */
+  readonly log: NetworkLog;
 }
 
 export function createEvidenceBook(context: Pick<RunContext, "ask" | "notice">): EvidenceBook {
   const ends: { before: RawNet[]; after: RawNet[] } = { before: [], after: [] };
   const owners = new Map<number, Owner>();
+  const log = createNetworkLog();
   let deltas: readonly NetDelta[] = [];
   return {
+    log,
     fact({ fact, key, value }) {
+      if (fact === "kernel-log") {
+        log.read(key, value);
+        if (key === "error")
+          context.notice(
+            "info",
+            "degraded",
+            `the kernel log (/dev/kmsg) cannot be read (${log.error ?? "unknown"}): what it says of lost packets is missing`,
+          );
+      }
       if (fact === "owner") {
         const owner = readOwner(value);
         if (owner !== null) owners.set(Number(key), owner);
@@ -111,7 +125,8 @@ export function buildFacts(input: FactsInput): Facts {
     networks: evidence.networks(),
     places,
     owners: evidence.owners(),
-    kernelLog: [],
+    kernelLog: evidence.log.lines,
+    earlierLog: evidence.log.earlier,
     describe: (drop) => describe(drop, drop.netns === null ? null : (places.get(drop.netns) ?? null)),
   };
 }

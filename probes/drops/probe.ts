@@ -1,3 +1,4 @@
+import { NETWORK_LOG } from "../../src/evidence/kernel-log/network.ts";
 import { defineProbe } from "../../src/probe/define.ts";
 import { listTopics } from "./catalogue.ts";
 import { prepareDrops } from "./program.ts";
@@ -13,6 +14,7 @@ network namespace, and ends with a report. Counts are exact at any rate: they ar
   attach: [{ points: ["tracepoint:skb:kfree_skb"] }],
   mapKeys: 16_384,
   evidence: ["network"],
+  follows: [{ fact: "kernel-log", past: NETWORK_LOG }],
   topics: listTopics,
   prepare: prepareDrops,
   run: runDrops,

@@ -11,9 +11,11 @@ import type { LiveView } from "../../src/probe/report.ts";
 import { formatCount, formatRate } from "../../src/text/format.ts";
 import { createDropCounters } from "./counters.ts";
 import { diagnose } from "../../src/diagnose/diagnose.ts";
+import type { Finding } from "../../src/diagnose/finding.ts";
 import { buildFacts, counterRecords, createEvidenceBook, interfaceRecords } from "./evidence.ts";
 import { createNames } from "./names.ts";
 import { formatEvent, parseEvent } from "./events.ts";
+import { createHookBook } from "./hooks.ts";
 import { buildReport, causeTable } from "./report.ts";
 import { causeOf, createReasonNames, groupCauses, listRows, nameFlow, type FlowRow } from "./rows.ts";
 import { buildProfiles, createStackBook, parseSample, type WeightedGroup } from "./stacks.ts";
@@ -29,13 +31,16 @@ export function runDrops(context: RunContext): ProbeRun {
   for (const fact of knownNetns(context.session.tables)) names.fact(fact);
   const reasons = createReasonNames(context.session.tables);
   const book = createStackBook();
+  const hooks = createHookBook();
   const evidence = createEvidenceBook(context);
+  const flows = () => hooks.correct(counters.flows);
   const showAll = context.options.all === true;
   const spark: number[] = [];
   let lastSeconds = 0.05;
   let reportedTotal = 0;
   let reportedMalformed = 0;
   let clockOffset: number | null = null;
+  let hasSnapshot = false;
 
   const total = () => [...counters.totals.values()].reduce((sum, count) => sum + count, 0);
 
@@ -57,6 +62,7 @@ export function runDrops(context: RunContext): ProbeRun {
       const sample = parseSample(text);
       if (sample === null) return malformed();
       book.add(sample);
+      hooks.add({ ...sample, what: BigInt.asUintN(64, BigInt(text.split("\t", 2)[1] ?? 0)) });
       if (sample.symbol !== null) names.learnSymbol(sample.site, sample.symbol);
       if (sample.dev !== null && sample.netns !== 0)
         names.learnDevice(sample.netns, sample.ifindex, sample.dev);
@@ -64,12 +70,14 @@ export function runDrops(context: RunContext): ProbeRun {
     }
     const event = parseEvent(text);
     if (event === null) return malformed();
+    // What came before the counting did is in no total.
+    if (!counters.hasPrint && !hasSnapshot) return;
     if (event.symbol !== null) names.learnSymbol(event.key.site, event.symbol);
     if (event.dev !== null) names.learnDevice(event.key.netns, event.key.ifindex, event.dev);
     names.want(event.key);
     // The kernel's clock against the session's: taken once, as near as the first event's delivery.
     clockOffset ??= at - event.seconds;
-    const { reason, ...row } = nameFlow(event.key, names, reasons);
+    const { reason, ...row } = nameFlow({ ...event.key, hook: hooks.find(event.key) }, names, reasons);
     context.print(formatEvent(event, { reason, ...row }));
     context.emit("drop", event.seconds + clockOffset, {
       reason,
@@ -93,13 +101,17 @@ export function runDrops(context: RunContext): ProbeRun {
     fact(fact) {
       names.fact(fact);
       evidence.fact(fact);
+      if (fact.fact === "network" && fact.key === "before") {
+        hasSnapshot = true;
+        counters.begin();
+      }
     },
     interval(seconds) {
       wantNames();
       const now = total();
       const drops = now - reportedTotal;
       reportedTotal = now;
-      const rows = listRows(counters.flows, names, reasons, true);
+      const rows = listRows(flows(), names, reasons, true);
       counters.settle();
       // The last interval is a rest: what the kernel printed late would look like a burst.
       if (seconds >= lastSeconds / 2) {
@@ -110,7 +122,7 @@ export function runDrops(context: RunContext): ProbeRun {
       return { drops, bytes: sumBytes(rows), flows: rows.map(toRecord) };
     },
     live: (): LiveView => {
-      const rows = listRows(counters.flows, names, reasons, false).filter((row) => showAll || !row.benign);
+      const rows = listRows(flows(), names, reasons, false).filter((row) => showAll || !row.benign);
       const byCause = [...Map.groupBy(rows, causeOf)].map(([cause, group]) => ({
         cause,
         count: group.reduce((sum, row) => sum + row.count, 0),
@@ -126,7 +138,7 @@ export function runDrops(context: RunContext): ProbeRun {
       };
     },
     finish(end: EndInfo): ProbeResult {
-      const rows = listRows(counters.flows, names, reasons, false);
+      const rows = listRows(flows(), names, reasons, false);
       const totals = [...counters.totals].map(([reason, count]) => ({ reason, count }));
       const drops = total();
       const attributed = rows.reduce((sum, row) => sum + row.count, 0);
@@ -141,6 +153,9 @@ export function runDrops(context: RunContext): ProbeRun {
       // Rules see every namespace (the other end of a veth, a listener elsewhere); with --netns only that one is reported.
       const only = context.session.tables["only"] ?? null;
       const isAsked = (inode: number) => only === null || inode === only;
+      // A line of the kernel log that names no namespace may be of any.
+      const isTold = ({ id, netns }: Finding) =>
+        netns === null ? only === null || id !== "kernel-log" : isAsked(netns.inode);
       const networks = evidence.networks().filter((network) => isAsked(network.netns.inode));
       const findings =
         networks.length === 0
@@ -149,13 +164,13 @@ export function runDrops(context: RunContext): ProbeRun {
               buildFacts({
                 seconds: end.seconds,
                 options: context.options,
-                flows: counters.flows,
+                flows: flows(),
                 names,
                 reasons,
                 book,
                 evidence,
               }),
-            ).filter((finding) => finding.netns === null || isAsked(finding.netns.inode));
+            ).filter(isTold);
       const summary: JsonObject = {
         drops: { total: drops, benign, bytes: sumBytes(rows), byReason },
         unattributed,
@@ -191,7 +206,7 @@ export function runDrops(context: RunContext): ProbeRun {
   function weighGroups(): WeightedGroup[] {
     const groups = new Map<string, WeightedGroup>();
     const rest = new Map(counters.totals);
-    for (const { key, count, bytes } of counters.flows) {
+    for (const { key, count, bytes } of flows()) {
       const id = `${key.reason}/${key.site}/${key.netns}/${key.ifindex}`;
       const before = groups.get(id);
       const named = nameFlow(key, names, reasons);

@@ -1,27 +1,8 @@
-import { EXIT, TraceError } from "../../src/error.ts";
-import type { OptionSpec, Options } from "../../src/probe/define.ts";
-
-/** Not a round number: samples must not fall into step with timers of 100 or 1000 a second. */
-const DEFAULT_HZ = 99;
-const MOST_HZ = 20_000;
-
-function parseHz(text: string): number {
-  const value = /^\d{1,6}$/.test(text) ? Number(text) : 0;
-  if (value >= 1 && value <= MOST_HZ) return value;
-  throw new TraceError(EXIT.usage, `--hz: ${JSON.stringify(text)} is not valid`, {
-    why: `a whole number of samples a second from 1 to ${MOST_HZ} is expected`,
-    hint: "--hz 99",
-  });
-}
+import type { OptionSpec } from "../../src/probe/define.ts";
+import { HZ_OPTION } from "../../src/probe/hz.ts";
 
 export const OPTIONS: readonly OptionSpec[] = [
-  {
-    name: "hz",
-    flags: "--hz <n>",
-    description: "samples a second on each CPU",
-    parse: parseHz,
-    default: DEFAULT_HZ,
-  },
+  HZ_OPTION,
   { name: "user", flags: "--user", description: "only samples taken in user mode" },
   {
     name: "kernel",
@@ -30,7 +11,3 @@ export const OPTIONS: readonly OptionSpec[] = [
   },
   { name: "idle", flags: "--idle", description: "idle time too, as gaps" },
 ];
-
-export function readHz(options: Options): number {
-  return typeof options["hz"] === "number" ? options["hz"] : DEFAULT_HZ;
-}

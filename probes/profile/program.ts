@@ -1,9 +1,9 @@
 import { EXIT, TraceError } from "../../src/error.ts";
 import { findCgroup } from "../../src/host/cgroup-tree.ts";
 import type { PrepareContext, Prepared } from "../../src/probe/define.ts";
+import { checkHz, readHz } from "../../src/probe/hz.ts";
 import { identifier, literal, type ProgramVariables } from "../../src/probe/render.ts";
 import { atLeast, parseBpftraceVersion } from "../../src/wire/version.ts";
-import { readHz } from "./options.ts";
 
 /** How often the totals are printed: idle time is known to this, live view and report need no more. */
 const PRINT_MS = 100;
@@ -17,17 +17,12 @@ export async function prepareProfile({ host, options }: PrepareContext): Promise
     });
   }
   const hz = readHz(options);
-  const most = host.perf.maxSampleRate;
-  if (most !== null && hz > most) {
-    throw new TraceError(EXIT.usage, `--hz: this host allows at most ${most}`, {
-      why: "kernel.perf_event_max_sample_rate, which the kernel lowers when sampling takes too long",
-      hint: `--hz ${Math.min(99, most)}`,
-    });
-  }
+  checkHz(hz, host.perf.maxSampleRate);
   const version = host.bpftrace?.version == null ? null : parseBpftraceVersion(host.bpftrace.version);
   // From 0.21 on stacks travel with their sample and there is no table that could be full.
   const hasStackTable = version !== null && !atLeast(version, 0, 21);
-  const walk = hasStackTable && host.arch === "x86_64";
+  // Up to 0.11 there is no uptr().
+  const walk = hasStackTable && atLeast(version, 0, 12) && host.arch === "x86_64";
   // Older ones know too little of today's type information.
   const btf = host.btf !== null && (version === null || atLeast(version, 0, 14));
   const variables: ProgramVariables = {

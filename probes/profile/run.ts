@@ -1,13 +1,6 @@
 import { parseCpuTimes, shareCpuTimes, type CpuTimes } from "../../src/evidence/cpu.ts";
-import type {
-  EndInfo,
-  Fact,
-  Json,
-  JsonObject,
-  ProbeResult,
-  ProbeRun,
-  RunContext,
-} from "../../src/probe/define.ts";
+import type { EndInfo, Fact, Json, ProbeResult, ProbeRun, RunContext } from "../../src/probe/define.ts";
+import { readHz } from "../../src/probe/hz.ts";
 import type { LiveView } from "../../src/probe/report.ts";
 import { SampleBook } from "../../src/profile/samples/book.ts";
 import { GrowingCount, SampleClock } from "../../src/profile/samples/clock.ts";
@@ -24,13 +17,12 @@ import type { Message } from "../../src/wire/message.ts";
 import { countSamples, IDLE, kindOf, type Kind } from "./counts.ts";
 import { liveTable, headline } from "./live.ts";
 import { buildProfiles, Drawing, weighWithRoot } from "./profiles.ts";
-import { readHz } from "./options.ts";
 import { buildReport } from "./report.ts";
 import { countTruncated, countLost } from "./stacks.ts";
+import { summarise } from "./summary.ts";
 
 /** Intervals the sparkline remembers. */
 const MAX_SPARK = 120;
-const MAX_TOP = 200;
 
 /** The reading side of `trace profile`. */
 export function runProfile(context: RunContext): ProbeRun {
@@ -157,42 +149,18 @@ export function runProfile(context: RunContext): ProbeRun {
       const input = { session: context.session, options: context.options, hz, end, counts, top };
 
       return {
-        summary: {
+        summary: summarise({
           hz,
           cpus: readCpus(context),
-          samples: {
-            total: shown,
-            idle: idleSamples,
-            kernel: counts.kernel,
-            user: counts.user,
-            kernelThreads: counts.kernelThreads,
-          },
-          cpuSeconds: samples / hz,
-          cpuTimes: cpuTimes === null ? null : { ...cpuTimes },
+          counts,
+          shown,
+          idle: idleSamples,
+          cpuTimes,
           lost,
-          lostStacks: { ...lostStacks },
-          truncatedStacks: truncated.map((entry) => ({ ...entry })),
-          top: top.slice(0, MAX_TOP).map(({ frame, self, total: all }) => ({
-            frame: frame.name,
-            file: frame.file ?? null,
-            self,
-            total: all,
-          })),
-          processes: counts.processes.map(({ pid, comm, exe, samples: count, user, kernel }) => ({
-            pid,
-            comm,
-            exe,
-            samples: count,
-            user,
-            kernel,
-          })),
-          threads: counts.threads.map(({ thread, samples: count }): JsonObject => ({
-            pid: thread.program.pid,
-            tid: thread.tid,
-            comm: thread.comm,
-            samples: count,
-          })),
-        },
+          lostStacks,
+          truncated,
+          top,
+        }),
         findings: [],
         report: buildReport({
           ...input,

@@ -68,8 +68,10 @@ export interface Facts {
   readonly places: ReadonlyMap<number, Place>;
   /** Process that holds a socket, by socket inode. */
   readonly owners: ReadonlyMap<number, Owner>;
-  /** Lines of the kernel log from the window that speak of the network ("nf_conntrack: table full"). */
+  /** Lines of the kernel log from the window that speak of lost packets ("nf_conntrack: table full"), oldest first. */
   readonly kernelLog: readonly string[];
+  /** The same from before, oldest first, each with its time stamp (`[123.456789] `): the kernel says some things once only. */
+  readonly earlierLog?: readonly string[];
   /** Looks a drop up in the catalogue; null for a reason and call site it does not know. */
   readonly describe: (drop: DropFact) => DropDescription | null;
 }

@@ -2,6 +2,8 @@
 export interface FindingRule {
   readonly tool: string;
   readonly backend: "nft" | "legacy" | null;
+  /** Of the table, where the tool has several (nft): `ip`, `ip6`, `inet`, `bridge`, `arp`, `netdev`. */
+  readonly family?: string;
   readonly table: string;
   readonly chain: string;
   /** Position in its chain, from 1, where the tool counts so (iptables). */

@@ -1,4 +1,5 @@
 import { readFile, stat } from "node:fs/promises";
+import { collectKernelThreads } from "../evidence/kthreads/collect.ts";
 import { collectNet } from "../evidence/net/snapshot.ts";
 import type { NetnsDirectory } from "../host/namespaces.ts";
 import { createSocketDirectory } from "../host/sockets.ts";
@@ -17,7 +18,7 @@ const MAX_NETWORKS = 64;
  * Answers about this machine, null where there is none. `network` (`before`, `after`): counters, rules and settings of
  * all namespaces. `owner` (socket inode): the process that holds it. `netns` (inode): who a namespace is. `device` (`inode/ifindex`): its
  * name. `ksym` (low 32 bits of an address): the kernel function it is in. `cpu` (`before`, `after`): the first line of /proc/stat.
- * `process`, `frames`: see createSymbolProviders.
+ * `kthreads` (`before`, `after`): all kernel threads and what they work for. `process`, `frames`: see createSymbolProviders.
  */
 export function createProviders(netns: NetnsDirectory, first: number | null): Providers {
   const find = createNetnsFinder(netns);
@@ -28,7 +29,13 @@ export function createProviders(netns: NetnsDirectory, first: number | null): Pr
   return {
     ...createSymbolProviders(),
     cpu: async () => (await readFile("/proc/stat", "latin1")).split("\n", 1)[0] ?? null,
-    async network(): Promise<Json> {
+    async kthreads(): Promise<Json> {
+      await netns.refresh();
+      const places = netns.list().filter(({ kind }) => kind !== "host");
+      // Plain data by its type's promise: JSON both ways.
+      return (await collectKernelThreads(places)) as unknown as Json;
+    },
+    async network(key): Promise<Json> {
       await netns.refresh();
       const own = await readNetnsInode("/proc/self/ns/net");
       const targets = netns
@@ -36,7 +43,8 @@ export function createProviders(netns: NetnsDirectory, first: number | null): Pr
         .map(({ inode, name, path }) => ({ inode, name, path: inode === own ? null : path }))
         .filter((target) => target.path !== null || target.inode === own)
         .sort((a, b) => Number(interesting.has(b.inode)) - Number(interesting.has(a.inode)));
-      return await collectNet(targets.slice(0, MAX_NETWORKS));
+      // What is compared is read at both ends, how things are set up at the end.
+      return await collectNet(targets.slice(0, MAX_NETWORKS), { brief: key === "before" });
     },
     async owner(key): Promise<Json> {
       const owner = await sockets.ownerOf(Number(key));

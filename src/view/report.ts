@@ -98,7 +98,12 @@ function renderFinding(finding: Finding, number: number, style: Style): string[]
     const place =
       rule.number === null ? (rule.handle === null ? "" : ` handle ${rule.handle}`) : ` #${rule.number}`;
     const backend = rule.backend === null || rule.backend === rule.tool ? "" : ` (${rule.backend})`;
-    detail("rule", [`${rule.tool}${backend} ${rule.table}/${rule.chain}${place}:`, rule.text], false);
+    const family = rule.family === undefined ? "" : `${rule.family} `;
+    detail(
+      "rule",
+      [`${rule.tool}${backend} ${family}${rule.table}/${rule.chain}${place}:`, rule.text],
+      false,
+    );
   }
   detail("why", finding.evidence, false);
   detail("see", finding.check, true);

@@ -487,6 +487,37 @@ describe("bridges and tunnels", () => {
     expect(port?.state).toBe("forwarding");
   });
 
+  test("ports that may not talk to each other; let off, they do", async () => {
+    await using world = await createWorld();
+    const { client, server } = world;
+    await ip(server, "link", "add", "br0", "type", "bridge", "forward_delay", "0");
+    await ip(server, "link", "set", server.dev, "master", "br0");
+    await ip(server, "link", "add", "p0", "type", "veth", "peer", "name", "p1");
+    await ip(server, "link", "set", "p0", "master", "br0", "up");
+    await ip(server, "link", "set", "p1", "up");
+    await ip(server, "link", "set", "br0", "up");
+    const mac = (await server.run("cat", "/sys/class/net/p1/address")).trim();
+    await server.run("bridge", "fdb", "replace", mac, "dev", "p0", "master", "static");
+    for (const port of [server.dev, "p0"]) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      await server.run("bridge", "link", "set", "dev", port, "isolated", "on");
+    }
+    const send = () =>
+      sendFrames(client, { to: mac.replaceAll(":", ""), type: "88b5", payload: "00".repeat(50) });
+    const finding = await findingAt(server, await traceDrops(send), "bridge-port-isolated");
+    expect(finding).toMatchObject({
+      severity: "problem",
+      count: 20,
+      summary: `Port ${server.dev} of bridge br0 is isolated: 20 frames for other isolated ports dropped`,
+      fix: [`ip netns exec ${server.netns} bridge link set dev ${server.dev} isolated off`],
+    });
+    expect(evidenceOf(finding)).toContain("isolated as well: p0");
+    await paste(finding);
+    const again = await traceDrops(send);
+    const ids = (again.summary["findings"] as { id: string }[]).map(({ id }) => id);
+    expect(ids).not.toContain("bridge-port-isolated");
+  });
+
   test("a port with a smaller MTU than the frames of the others", async () => {
     await using world = await createWorld();
     const { client, server } = world;

@@ -27,6 +27,8 @@ export function parseConfiguration(raw: RawNet, reader: SectionReader): NetConfi
     return null;
   }
   if (!reader.has("ip")) reader.miss("ip");
+  // Only what counts was asked for: an empty list says nothing of the rest.
+  const isBrief = reader.has("brief");
   const ip = reader.readPartly("ip", parseIpBatch);
   const take = <T>(
     kind: keyof IpLists,
@@ -43,14 +45,14 @@ export function parseConfiguration(raw: RawNet, reader: SectionReader): NetConfi
   const rules = take("rules", (items) => parsePolicyRules(items, "ipv4"));
   return {
     links: take("links", (items) => parseLinks(items, names)),
-    neighbours: take("neighbours", parseNeighbours),
-    routes: take("routes", parseRoutes),
-    policyRules: rules?.concat(readIpv6Rules(reader)) ?? null,
+    neighbours: isBrief ? null : take("neighbours", parseNeighbours),
+    routes: isBrief ? null : take("routes", parseRoutes),
+    policyRules: isBrief ? null : (rules?.concat(readIpv6Rules(reader)) ?? null),
     qdiscs: reader.read("tc qdisc", parseQdiscs),
     filters: readFilters(reader),
     ...readFirewall(reader),
     listeners: readListeners(raw, reader),
-    sysctls: reader.read("sysctl", parseSysctls),
+    sysctls: isBrief ? null : reader.read("sysctl", parseSysctls),
     driverStats: readDriverStats(reader),
   };
 }

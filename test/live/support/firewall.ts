@@ -22,6 +22,7 @@ export interface FindingRecord {
   readonly rule?: {
     readonly tool: string;
     readonly backend: string;
+    readonly family?: string;
     readonly table: string;
     readonly chain: string;
     readonly number: number | null;

@@ -4,7 +4,7 @@ import type { DropFact } from "../../../src/diagnose/facts.ts";
 import { createAssignment } from "../../../src/diagnose/rules/firewall/assignment.ts";
 import { judge, makeCondition, makeSubject } from "../../../src/diagnose/rules/firewall/match/condition.ts";
 import { readIptables } from "../../../src/diagnose/rules/firewall/match/iptables.ts";
-import { readNft } from "../../../src/diagnose/rules/firewall/match/nft.ts";
+import { droppingKeys, readNft } from "../../../src/diagnose/rules/firewall/match/nft.ts";
 import { makeDrop } from "./support.ts";
 
 const drop = makeDrop({
@@ -69,7 +69,10 @@ describe("a rule as iptables-save prints it", () => {
 describe("a rule as nft prints it", () => {
   const ask = (text: string, packet = drop, keys: readonly string[] | null = null) =>
     judge(
-      readNft(text, () => keys),
+      readNft(
+        text,
+        droppingKeys(() => keys),
+      ),
       makeSubject(packet),
     );
 
@@ -89,7 +92,14 @@ describe("a rule as nft prints it", () => {
     ["udp dport vmap { 53 : drop, 54 : accept }", "yes"],
     ["udp dport vmap { 53 : accept, 54 : drop }", "no"],
     ["udp dport vmap { 53 counter packets 1 bytes 2 : drop, 54 : accept }", "yes"],
-    ["ip saddr . udp dport { 10.0.0.1 . 54 } drop", "maybe"],
+    ["ip saddr . udp dport { 10.0.0.1 . 54 } drop", "no"],
+    ["ip saddr . udp dport { 10.0.0.9 . 53 } drop", "yes"],
+    ["ip saddr . udp dport { 10.0.0.9 . 53, 10.0.0.8 . 54 } drop", "maybe"],
+    ["ip saddr . udp dport { 10.0.0.1 . 53, 10.0.0.8 . 54 } drop", "no"],
+    ["ip saddr . udp dport != { 10.0.0.1 . 53 } drop", "maybe"],
+    ["ip saddr . meta mark { 10.0.0.9 . 0x1 } drop", "maybe"],
+    ["ip saddr . udp dport vmap { 10.0.0.9 . 53 : drop, 10.0.0.9 . 54 : accept }", "yes"],
+    ["ip saddr . udp dport vmap { 10.0.0.9 . 53 : accept, 10.0.0.9 . 54 : drop }", "no"],
     ["udp dport > 100 drop", "maybe"],
     ["ct state invalid drop", "maybe"],
     ["tcp flags syn drop", "no"],
@@ -154,7 +164,10 @@ test("no text makes a reader throw, and whatever is read can be judged", () => {
       expect(["yes", "maybe", "no"]).toContain(judge(readIptables(text), makeSubject(drop)));
       expect(["yes", "maybe", "no"]).toContain(
         judge(
-          readNft(text, () => null),
+          readNft(
+            text,
+            droppingKeys(() => null),
+          ),
           makeSubject(drop),
         ),
       );

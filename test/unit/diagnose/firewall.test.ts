@@ -241,7 +241,10 @@ describe("counters and drops", () => {
     const run = (count: number) =>
       examine(makeFacts({ drops: [dropped(53, count, { location: "nf_hook_slow" })], networks: [change] }))
         .findings;
-    expect(run(1040)).toMatchObject([{ severity: "problem", count: 1040, rule: { packets: 1000 } }]);
+    expect(run(1040)).toMatchObject([{ severity: "problem", count: 1000, rule: { packets: 1000 } }]);
+    expect(run(1040)[0]?.evidence[0]).toContain(
+      "1,040 NETFILTER_DROP at INPUT of such packets were seen, 40 of them while the counters were being read",
+    );
     expect(run(1500)).toMatchObject([
       { id: "netfilter-rule", severity: "problem", count: 1000 },
       { id: "netfilter-unexplained", severity: "suspicious", count: 500 },

@@ -118,6 +118,34 @@ describe("drop counters", () => {
     expect(counters.read(map("@budget", []))).toBe(false);
   });
 
+  test("counts from the first print of each map on, once the run has begun", () => {
+    const counters = createDropCounters();
+    expect(counters.hasPrint).toBe(false);
+    counters.read(map("@hot_12", [{ key: null, value: 5 }]));
+    counters.read(map("@flow4", [{ key: KEY, value: (5n << 38n) + 500n }]));
+    counters.read(map("@hot_12", [{ key: null, value: 7 }]));
+    // Not printed in the first round, so it was empty then.
+    counters.read(map("@other", [{ key: "104", value: 3 }]));
+    counters.read(map("@flow4", [{ key: KEY, value: (7n << 38n) + 700n }]));
+    counters.begin();
+    expect([...counters.totals]).toEqual([
+      [12, 2],
+      [104, 3],
+    ]);
+    expect([...counters.flows]).toMatchObject([{ count: 2, bytes: 200, freshCount: 2, freshBytes: 200 }]);
+    counters.read(map("@hot_12", [{ key: null, value: 9 }]));
+    counters.begin();
+    expect(counters.totals.get(12)).toBe(4);
+  });
+
+  test("without a print before the run begins everything counts", () => {
+    const counters = createDropCounters();
+    counters.begin();
+    counters.read(map("@hot_12", [{ key: null, value: 5 }]));
+    counters.read(map("@hot_12", [{ key: null, value: 7 }]));
+    expect([...counters.totals]).toEqual([[12, 7]]);
+  });
+
   test("unreadable entries are counted, not thrown", () => {
     const counters = createDropCounters();
     counters.read(

@@ -11,8 +11,10 @@ import type { Suspect } from "./suspect.ts";
 /** Drops that a counter proves. */
 export interface Explained {
   readonly suspect: Suspect;
-  /** Packets of `drops` that it dropped: others may have dropped the rest of the same flows. */
+  /** Packets of `drops` that it counted: others may have dropped the rest of the same flows. */
   readonly count: number;
+  /** More of them that it did not count but must have dropped: between the reading of the events and of the counter. */
+  readonly beside: number;
   readonly drops: readonly DropFact[];
 }
 
@@ -45,13 +47,17 @@ export function attribute(facts: Facts, drops: readonly DropFact[]): Attribution
     assignment.solve();
   }
   const gap = findGap(facts, { groups, proven, others, assignment });
-  const shareOf = (group: number, counter: number): number =>
-    assignment.assigned(group, counter) + beyond(gap, group, counter);
+  const assigned = (group: number, counter: number): number => assignment.assigned(group, counter);
+  const besides = (group: number, counter: number): number => beyond(gap, group, counter);
   const explained = proven.map((suspect, counter): Explained => {
-    const own = groups.filter((_, group) => shareOf(group, counter) > 0);
+    const own = groups.filter((_, group) => assigned(group, counter) + besides(group, counter) > 0);
+    // What a counter that was set back has not kept is its own.
+    const beside = groups.reduce((sum, _, group) => sum + besides(group, counter), 0);
+    const count = groups.reduce((sum, _, group) => sum + assigned(group, counter), 0);
     return {
       suspect,
-      count: groups.reduce((sum, _, group) => sum + shareOf(group, counter), 0),
+      count: suspect.isReset ? count + beside : count,
+      beside: suspect.isReset ? 0 : beside,
       drops: own.flatMap(({ packets }) => packets.flatMap((item) => item.drops)),
     };
   });

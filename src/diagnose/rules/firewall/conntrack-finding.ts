@@ -4,6 +4,7 @@ import { roundUp } from "../../amounts.ts";
 import { inNetns } from "../../commands.ts";
 import type { Facts, Place } from "../../facts.ts";
 import type { Finding } from "../../finding.ts";
+import { tellLog } from "../../kernel-log.ts";
 import { findHost, findPlace, nameNetns, readNumbers } from "../../where.ts";
 import { replaceRule } from "./commands.ts";
 import { tellEffects, tellFlows } from "./evidence.ts";
@@ -15,18 +16,19 @@ export const BYTES_PER_ENTRY = 320;
 /** The table counts as full to the eye from here on: it empties a little before it is read at the end. */
 const FULL_SHARE = 0.95;
 
+const TABLE_FULL = /nf_conntrack.*table full/;
+
 /** Connection tracking found no room for the packet's connection. */
 export function fullFinding(network: NetDelta, { facts, own }: Context): Finding {
   const { max, count } = network.conntrack ?? { max: null, count: { before: null, after: null } };
   const used = Math.max(count.before ?? 0, count.after ?? 0);
   const isFull = max !== null && used >= max * FULL_SHARE;
-  const log = facts.kernelLog.filter((line) => /nf_conntrack.*table full/.test(line));
   const evidence = [
     `/proc/net/stat/nf_conntrack: drop +${formatCount(own.suspect.counted ?? own.count)}; ${formatCount(own.count)} drops in ${own.drops[0]?.location ?? "netfilter"} were seen that no rule counted`,
     max === null
       ? null
       : `${formatCount(count.after ?? 0)} of ${formatCount(max)} entries at the end${isFull ? "" : ", so it was full for a moment, or there was no memory for an entry"}`,
-    log.length === 0 ? null : `kernel log: ${log[0]}${log.length > 1 ? ` (${log.length} lines)` : ""}`,
+    tellLog(facts, TABLE_FULL, network.netns.inode),
     `new connections are refused, those that are known go on`,
     tellFlows(own.drops),
     ...tellEffects(facts, network, own.drops, null),
@@ -127,6 +129,7 @@ export function pressureFinding(facts: Facts, network: NetDelta): Finding | null
   const early = conntrack?.stats["early_drop"]?.delta ?? 0;
   if (conntrack === null || early === 0) return null;
   const { max, count } = conntrack;
+  const log = tellLog(facts, TABLE_FULL, network.netns.inode);
   return {
     id: "netfilter-conntrack-early-drop",
     severity: "suspicious",
@@ -136,6 +139,7 @@ export function pressureFinding(facts: Facts, network: NetDelta): Finding | null
     evidence: [
       `/proc/net/stat/nf_conntrack: early_drop +${formatCount(early)}: ${plural(early, "connection")} that had no answer yet lost its entry`,
       ...(max === null ? [] : [`${formatCount(count.after ?? 0)} of ${formatCount(max)} entries at the end`]),
+      ...(log === null ? [] : [log]),
     ],
     check: tableChecks(findPlace(facts, network.netns.inode)),
     fix: max === null ? [] : enlarge(facts, network, max),

@@ -26,7 +26,7 @@ export function tellCount(
     readonly isFiltered: boolean;
   },
 ): string {
-  const { suspect, count, drops } = own;
+  const { suspect, count, beside, drops } = own;
   const counted = suspect.counted ?? count;
   const hooks = new Set(drops.map(({ hook }) => hook));
   const total = countDrops(seen.filter(({ hook }) => hooks.has(hook)));
@@ -34,6 +34,9 @@ export function tellCount(
   const moved = `its counter moved by ${formatCount(counted)}`;
   if (suspect.isReset) {
     return `its counter was set back during the run and shows ${formatCount(counted)} since; ${formatCount(count)} ${name} are its own`;
+  }
+  if (beside > 0) {
+    return `${moved}; ${formatCount(count + beside)} ${name} of such packets were seen, ${formatCount(beside)} of them while the counters were being read: events are counted from a little before that to a little after it`;
   }
   if (counted === total) return `${moved}, as many as ${name} were seen`;
   if (counted === countDrops(drops)) {
@@ -45,9 +48,6 @@ export function tellCount(
     return `${moved}; with ${plural(others.length, "other cause")} that is all ${formatCount(total)} ${name} that were seen`;
   }
   if (counted === count) return `${moved}; ${formatCount(total)} ${name} were seen in all`;
-  if (counted < count) {
-    return `${moved}, and ${formatCount(count)} ${name} are its own: events are counted from a little earlier than rules`;
-  }
   const rest = isFiltered
     ? "not all packets were looked at"
     : "the rest came before or after, or is in no flow";

@@ -65,7 +65,8 @@ function explainedFinding(
     facts,
     own,
     all: explained.filter((item) => item.suspect.network === suspect.network),
-    seen: drops.filter(({ netns }) => netns === suspect.network.netns.inode),
+    // Where packets have no namespace (bpftrace without kernel types), they may be this one's.
+    seen: drops.filter(({ netns }) => netns === null || netns === suspect.network.netns.inode),
   };
   switch (suspect.kind) {
     case "rule":
@@ -88,7 +89,7 @@ function openFinding(facts: Facts, open: Unexplained): Finding {
   const isLast =
     candidates.length === 1 && open.drops.every(isNftSite) && tellUnread(facts, open.netns) === null;
   if (only.kind === "policy" && isLast) {
-    const own = { suspect: only, count: open.count, drops: open.drops };
+    const own = { suspect: only, count: open.count, beside: 0, drops: open.drops };
     return policyFinding(only, { facts, own, all: [own], seen: open.drops });
   }
   return candidateFinding(facts, open, candidates, isLast && (only.counted ?? 0) > 0);
@@ -101,7 +102,7 @@ function accountFor(facts: Facts, ledger: Ledger, drops: readonly DropFact[]): v
     const own = drops.filter(({ netns }) => netns === inode);
     for (const [counter, family] of OUT_COUNTERS) {
       const out = own.filter(
-        (drop) => drop.hook !== null && OUT.has(drop.hook) && packetFamily(drop) === family,
+        (drop) => (drop.hook === null ? isEgress(drop) : OUT.has(drop.hook)) && packetFamily(drop) === family,
       );
       const count = out.reduce((sum, drop) => sum + drop.count, 0);
       const moved = network.counters.find(({ name }) => name === counter)?.delta ?? 0;
@@ -110,7 +111,11 @@ function accountFor(facts: Facts, ledger: Ledger, drops: readonly DropFact[]): v
   }
 }
 
-/** A drop on the device's egress hook shows as POSTROUTING, or FORWARD when the packet came from elsewhere. */
+/** A drop on a device's egress hook, which is none of IP's. */
+function isEgress({ functions }: DropFact): boolean {
+  return functions.includes("nft_do_chain_netdev") && functions.includes("__dev_queue_xmit");
+}
+
 const OUT: ReadonlySet<string> = new Set(["OUTPUT", "POSTROUTING"]);
 const OUT_COUNTERS = [
   ["IpOutDiscards", "ip"],

@@ -4,6 +4,7 @@ import { countDrops } from "../../amounts.ts";
 import { inNetns } from "../../commands.ts";
 import { findNetwork, type DropFact, type Facts, type Place } from "../../facts.ts";
 import type { Finding } from "../../finding.ts";
+import { tellLog } from "../../kernel-log.ts";
 import type { Ledger, Rule } from "../../rule.ts";
 import { findPlace, nameNetns } from "../../where.ts";
 import { deleteRule, listChain, replaceRule } from "./commands.ts";
@@ -53,6 +54,7 @@ function queueFinding(facts: Facts, fate: Fate, drops: readonly DropFact[]): Fin
     `${formatCount(count)} drops in ${drops[0]?.location ?? "nf_queue"}`,
     counted === null ? null : `the rule's counter moved by ${formatCount(counted)}`,
     ...tellQueues(fate, name, queues, network),
+    fate === "refused" ? tellLog(facts, /nf_queue: full at/) : null,
     tellFlows(drops),
     ...(network === null ? [] : tellEffects(facts, network, drops, null)),
   ];

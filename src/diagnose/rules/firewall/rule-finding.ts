@@ -1,4 +1,4 @@
-import type { RuleDelta } from "../../../evidence/net/types.ts";
+import type { FirewallPlace, RuleDelta } from "../../../evidence/net/types.ts";
 import { formatCount } from "../../../text/format.ts";
 import type { DropFact, Facts } from "../../facts.ts";
 import type { Finding, FindingRule } from "../../finding.ts";
@@ -90,7 +90,8 @@ export function policyFinding(suspect: PolicySuspect, { facts, own, all, seen }:
 /** The `rule` of a finding. `packets`: by how much its counter moved, or that of the element that counts for it. */
 export function describeRule(rule: RuleDelta, packets: number | null): FindingRule {
   const { tool, backend, table, chain, number, handle, text } = rule;
-  return { tool, backend, table, chain, number: tool === "nft" ? null : number, handle, text, packets };
+  const place = { tool, backend, ...familyOf(rule), table, chain };
+  return { ...place, number: tool === "nft" ? null : number, handle, text, packets };
 }
 
 export function describePolicy({ chain, counted }: PolicySuspect): FindingRule {
@@ -99,5 +100,11 @@ export function describePolicy({ chain, counted }: PolicySuspect): FindingRule {
     tool === "nft"
       ? `hook ${chain.hook?.toLowerCase() ?? "?"} priority ${chain.priority ?? 0}; policy drop;`
       : `-P ${chain.chain} DROP`;
-  return { tool, backend, table, chain: chain.chain, number: null, handle: null, text, packets: counted };
+  const place = { tool, backend, ...familyOf(chain), table, chain: chain.chain };
+  return { ...place, number: null, handle: null, text, packets: counted };
+}
+
+/** The name of an iptables says its family; tables of nft have the same names in several. */
+function familyOf({ tool, family }: FirewallPlace): Pick<FindingRule, "family"> {
+  return tool === "nft" ? { family } : {};
 }

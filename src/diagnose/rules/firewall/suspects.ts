@@ -7,7 +7,7 @@ import type {
 } from "../../../evidence/net/types.ts";
 import type { Change } from "../../../evidence/change.ts";
 import { readIptables } from "./match/iptables.ts";
-import { readNft } from "./match/nft.ts";
+import { droppingKeys, readNft, type WantedKeys } from "./match/nft.ts";
 import type { RuleMatch } from "./match/condition.ts";
 import { findJumps } from "./jumps.ts";
 import type { Suspect } from "./suspect.ts";
@@ -47,7 +47,7 @@ function ruleSuspects(network: NetDelta): Suspect[] {
         network,
         rule,
         elements: counting.filter(({ packets }) => (packets.delta ?? 0) > 0),
-        match: addJumps(readMatch(rule, dropping), network.rules, rule),
+        match: addJumps(readMatch(rule, dropping), network, rule),
         devices:
           firewall?.chains.find(
             (chain) =>
@@ -84,29 +84,45 @@ function mappedElements(network: NetDelta, rule: RuleDelta): SetElementDelta[] {
 
 function readMatch(rule: RuleDelta, dropping: readonly SetElementDelta[]): RuleMatch {
   if (rule.tool !== "nft") return readIptables(rule.text);
-  return readNft(rule.text, (map) => {
-    const keys = dropping.filter(({ set }) => set === map).map(({ key }) => key);
+  return readNft(rule.text, droppingKeys(keysAmong(dropping)));
+}
+
+/** Keys of a named map among these elements. */
+function keysAmong(elements: readonly SetElementDelta[]): WantedKeys["keysOf"] {
+  return (map) => {
+    const keys = elements.filter(({ set }) => set === map).map(({ key }) => key);
     return keys.length === 0 ? null : keys;
-  });
+  };
 }
 
 /** Chains are seldom nested deeper; a loop of jumps cannot be loaded. */
 const MAX_DEPTH = 8;
 
 /** What a packet must be like to get to the rule's chain at all, where only one rule sends packets there. */
-function addJumps(match: RuleMatch, rules: readonly RuleDelta[], rule: RuleDelta, depth = 0): RuleMatch {
+function addJumps(match: RuleMatch, network: NetDelta, rule: RuleDelta, depth = 0): RuleMatch {
   if (rule.hook !== null || depth >= MAX_DEPTH) return match;
-  const [jump, second] = findJumps(rules, rule);
-  if (jump === undefined || second !== undefined || /\bvmap\b/.test(jump.text))
-    return { ...match, isComplete: false };
-  const own = jump.tool === "nft" ? readNft(jump.text, () => null) : readIptables(jump.text);
+  const [jump, second] = findJumps(network.rules, rule, network.setElements);
+  if (jump === undefined || second !== undefined) return { ...match, isComplete: false };
+  const own =
+    jump.tool === "nft" ? readNft(jump.text, keysTo(network, jump, rule.chain)) : readIptables(jump.text);
   const isSure = own.isComplete && jump.probability === null && jump.every === null;
   return addJumps(
     { conditions: [...match.conditions, ...own.conditions], isComplete: match.isComplete && isSure },
-    rules,
+    network,
     jump,
     depth + 1,
   );
+}
+
+/** Elements of verdict maps that lead to a chain. */
+function keysTo(network: NetDelta, jump: RuleDelta, chain: string): WantedKeys {
+  const leading = mappedElements(network, jump).filter(
+    ({ verdict }) => (verdict?.kind === "jump" || verdict?.kind === "goto") && verdict.target === chain,
+  );
+  return {
+    keysOf: keysAmong(leading),
+    isWanted: (verdict, target) => (verdict === "jump" || verdict === "goto") && target === chain,
+  };
 }
 
 /** How many rules use each named counter. */

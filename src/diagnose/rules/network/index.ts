@@ -17,6 +17,7 @@ import { reversePath } from "./ip/reverse-path.ts";
 import { simpleIpCauses } from "./ip/simple-causes.ts";
 import { tooBig } from "./ip/too-big.ts";
 import { unknownProtocol } from "./ip/unknown-protocol.ts";
+import { bridgeIsolated } from "./link/bridge-isolated.ts";
 import { bridgePort } from "./link/bridge-port.ts";
 import { cpuBacklog } from "./link/cpu-backlog.ts";
 import { etherType } from "./link/ethertype.ts";
@@ -54,6 +55,7 @@ export const NETWORK_RULES: readonly Rule[] = [
   xdp,
   trafficControl,
   bridgePort,
+  bridgeIsolated,
   cpuBacklog,
   ringFull,
   qdiscDrop,

@@ -5,6 +5,7 @@ import { inNetns } from "../../commands.ts";
 import { tellRetransmissions } from "../../context.ts";
 import { counterDelta, type DropFact, type Facts } from "../../facts.ts";
 import type { Finding } from "../../finding.ts";
+import { tellLog } from "../../kernel-log.ts";
 import type { Rule } from "../../rule.ts";
 import { selectDrops } from "../../select.ts";
 import { findPlace, nameNetns, readNumbers, tellNetns } from "../../where.ts";
@@ -94,6 +95,7 @@ function tellProtocol(
   const place = findPlace(facts, netns);
   const counted = tellCounters(network, counters);
   const retransmissions = tellRetransmissions(facts, drops);
+  const log = proto === "tcp" ? tellLog(facts, /TCP: out of memory|orphaned sockets/) : null;
   return {
     id: "protocol-memory",
     severity: drops.length === 0 && !isReached ? "suspicious" : severityOf(count, facts.seconds, MANY),
@@ -116,6 +118,7 @@ function tellProtocol(
             `${formatCount(used)} of at most ${formatCount(most)} pages in use at the end (${setting}, third value)`,
           ]),
       ...(retransmissions === null ? [] : [retransmissions]),
+      ...(log === null ? [] : [log]),
     ],
     check: [
       inNetns(place, "cat /proc/net/sockstat"),

@@ -4,6 +4,7 @@ import { isMany, roundUp, severityOf, tellCounters } from "../../amounts.ts";
 import { inNetns } from "../../commands.ts";
 import { counterDelta, type Facts } from "../../facts.ts";
 import type { Finding } from "../../finding.ts";
+import { tellLog } from "../../kernel-log.ts";
 import type { Rule } from "../../rule.ts";
 import { findPlace, nameNetns, readNumbers, readSysctl, tellNetns } from "../../where.ts";
 import { findRefusing, fixBacklog, tellListener } from "./accept-queue.ts";
@@ -69,6 +70,7 @@ function tellRefused(facts: Facts, network: NetDelta, refused: number): Finding 
       `${tellCounters(network, COUNTERS) ?? "counters"} in ${tellNetns(facts, network.netns.inode)}, with ${formatCount(counterDelta(network, OVERFLOWS))} ListenOverflows: the accept queue is not what was full`,
       "no drop event exists for this: the kernel consumes the refused SYN, only these counters show it",
       ...(settings.length > 0 ? [settings.join(", ")] : []),
+      ...tellFlooding(facts, listener?.port ?? null),
     ],
     check: checkQueue(place, listener?.port ?? null),
     fix: fixQueue(facts, network, listener, place),
@@ -110,6 +112,7 @@ function tellCookies(facts: Facts, network: NetDelta, cookies: number): Finding 
           ({ address, port, backlog, inode }) =>
             `listener ${hostPort(address, port)} of ${tellOwner(facts, inode)} has a backlog of ${formatCount(backlog ?? 0)}`,
         ),
+      ...tellFlooding(facts, null),
     ],
     check: checkQueue(place, null),
     fix: [
@@ -117,6 +120,12 @@ function tellCookies(facts: Facts, network: NetDelta, cookies: number): Finding 
       "# real clients: let the service call listen() with a larger backlog",
     ],
   };
+}
+
+/** The kernel says so once for each listener (`Possible SYN flooding on port 10.0.0.2:80. Sending cookies.`), long ago perhaps. */
+function tellFlooding(facts: Facts, port: number | null): string[] {
+  const log = tellLog(facts, new RegExp(`SYN flooding on port (?:\\S*:)?${port ?? "\\d+"}\\.`));
+  return log === null ? [] : [log];
 }
 
 function checkQueue(place: Parameters<typeof inNetns>[0], port: number | null): string[] {

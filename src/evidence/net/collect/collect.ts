@@ -1,7 +1,6 @@
 import { endianness, release } from "node:os";
-import { mapLimited } from "../../limit.ts";
 import type { NetTarget } from "../types.ts";
-import { collectConfiguration } from "./configuration.ts";
+import { collectConfigurations } from "./configuration.ts";
 import { collectCounters } from "./counters.ts";
 import { isModuleUnloaded } from "./modules.ts";
 import type { RawNet, RawSection } from "./raw.ts";
@@ -9,6 +8,8 @@ import type { RawNet, RawSection } from "./raw.ts";
 export type NetOptions = {
   /** Also rules, routes, links, sockets and settings; default true. */
   readonly configuration?: boolean;
+  /** Of these only what counts (rules, listeners, queues, links): for a start that is compared with an end; default false. */
+  readonly brief?: boolean;
   /** Most seconds for one namespace's configuration, and for a group of namespaces' counters; default 2. */
   readonly timeout?: number;
   /** Seconds after which no further namespace's configuration is begun; default 5. */
@@ -22,32 +23,36 @@ export type NetOptions = {
  * most come first. Only reads. Never rejects: what failed or was left out is in `skipped` or in a section's status.
  */
 export async function collectNet(targets: readonly NetTarget[], options: NetOptions = {}): Promise<RawNet[]> {
-  const { configuration = true, timeout = 2, deadline = 5, concurrency = 4 } = options;
+  const { configuration = true, brief = false, timeout = 2, deadline = 5, concurrency = 4 } = options;
   const start = performance.now();
   const counters = await collectCounters(
     targets.map((target) => target.path),
     { timeout, deadline },
   );
   const nftLoaded = configuration && !(await isModuleUnloaded("nf_tables", release()));
-  return mapLimited(targets, concurrency, async (target, index): Promise<RawNet> => {
-    const began = performance.now();
+  const began = performance.now();
+  const isRead = (index: number): boolean => (counters[index]?.failure ?? null) === null;
+  const wanted = configuration ? targets.filter((_, index) => isRead(index)) : [];
+  const configurations = await collectConfigurations(
+    wanted.map(({ path }) => path),
+    { timeout, until: start + deadline * 1000, concurrency, nftLoaded, brief },
+  );
+  const found = new Map(wanted.map((target, index) => [target, configurations[index] ?? null]));
+  const seconds = (performance.now() - began) / 1000;
+  return targets.map((target, index): RawNet => {
     const counted = counters[index];
     const failure = counted?.failure ?? null;
-    const late = began - start > deadline * 1000;
-    const sections = new Map<string, RawSection>(counted?.sections);
+    const more = found.get(target);
+    const sections = new Map<string, RawSection>([...(counted?.sections ?? []), ...(more ?? [])]);
     const skipped = [];
     if (failure !== null) skipped.push({ what: "/proc/net", why: failure });
-    if (configuration && failure === null && late) {
+    if (more === null)
       skipped.push({ what: "configuration", why: `the time for all namespaces (${deadline} s) was over` });
-    } else if (configuration && failure === null) {
-      const more = await collectConfiguration(target.path, { timeout, nftLoaded });
-      for (const [name, section] of more) sections.set(name, section);
-    }
     return {
       version: 1,
       target,
       takenAt: counted?.takenAt ?? Date.now() / 1000,
-      seconds: (performance.now() - began) / 1000,
+      seconds,
       littleEndian: endianness() === "LE",
       sections: Object.fromEntries(sections),
       skipped,

@@ -45,7 +45,7 @@ const SYSCTLS = [
 
 /**
  * Reads one namespace, from inside it. Arguments: nonce, whether nf_tables is in the kernel (`yes`/`no`: asking nft
- * would load it). Everything here only lists. What is dear is asked for only where something cheap says it exists:
+ * would load it), whether all is wanted or only what counts (`full`/`brief`). Everything here only lists. What is dear is asked for only where something cheap says it exists:
  *  - the rules in text and those of iptables-nft only when nft lists chains, or tables of their family;
  *  - x_tables only when its own list of tables is not empty (reading a table would create it);
  *  - TCP sockets only when sockstat counts some (walking the hash costs 5 ms).
@@ -53,6 +53,8 @@ const SYSCTLS = [
  */
 export const CONFIGURATION_SCRIPT = `${SHELL_FUNCTIONS}
 nft=$2
+brief=
+[ "$3" = brief ] && { brief=yes; mark brief; end 0; }
 has() { command -v "$1" >/dev/null 2>&1; }
 save() { mark "$1"; if has "$2"; then "$2" -c; else "$3" -c; fi; end $?; }
 inuse() {
@@ -98,12 +100,23 @@ if [ $status = 127 ]; then
   grep -sh ' 0A ' /proc/net/tcp /proc/net/tcp6
   end 0
 fi
-mark 'ss udp'
-if inuse UDP; then ss -aunHem; fi
-end $?
+if [ -z "$brief" ]; then
+  mark 'ss udp'
+  if inuse UDP; then ss -aunHem; fi
+  end $?
+fi
 mark 'tc qdisc'
 tc -j -s -d qdisc show
 end $?
+if [ -n "$brief" ]; then
+  mark ip
+  ip -j -s -s -d -force -batch - <<COMMANDS
+link show
+netns list-id
+COMMANDS
+  end $?
+  exit 0
+fi
 mark sysctl
 grep -saH '' ${SYSCTLS.join(" ")}
 end 0
@@ -121,4 +134,27 @@ rule show
 route show table all
 COMMANDS
 end $?
+`;
+
+/**
+ * Runs the script above in one namespace after the other: a process of ours for each would take longer than what it asks. Arguments:
+ * the script, nonce, `yes`/`no`, `full`/`brief`, then paths (`-`: our own namespace). Before each a section `netns INDEX`, after it `done`.
+ */
+export const VISIT_SCRIPT = `script=$1
+shift
+${SHELL_FUNCTIONS}
+nft=$2
+extent=$3
+shift 3
+index=0
+for path; do
+  mark "netns $index"
+  index=$((index + 1))
+  if [ "$path" = - ]; then
+    /bin/sh -c "$script" sh "$nonce" "$nft" "$extent"
+  else
+    nsenter --net="$path" -- /bin/sh -c "$script" sh "$nonce" "$nft" "$extent"
+  fi
+  mark done
+done
 `;

@@ -62,3 +62,8 @@ export function splitByFile(text: string): Map<string, string> {
   }
   return new Map([...lines].map(([path, list]) => [path, list.join("\n")]));
 }
+
+/** The parts that start with a section `netns INDEX`, in order, without that section's own text. */
+export function splitVisits(text: string, nonce: string): string[] {
+  return text.split(new RegExp(`\\n\\u001e${nonce} netns \\d+\\n`)).slice(1);
+}

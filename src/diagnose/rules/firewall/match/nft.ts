@@ -31,14 +31,24 @@ const LAST: ReadonlySet<string> = new Set(["reject", "jump", "goto", "queue"]);
 /** What can follow the options of a `log`. */
 const AFTER_LOG: ReadonlySet<string> = new Set([...LAST, ...Object.keys(NEUTRAL)]);
 
-/** Verdicts of a map's elements that end in a drop. */
-const DROPPING: ReadonlySet<string> = new Set(["drop", "reject"]);
+/** Which elements of a verdict map are meant. */
+export interface WantedKeys {
+  /** Of a named map; null: not known. Keys of several fields are joined by ` . `. */
+  readonly keysOf: (map: string) => readonly string[] | null;
+  /** Whether an element in the text is: its verdict (`drop`, `jump`), and the chain it leads to. */
+  readonly isWanted: (verdict: string, target: string) => boolean;
+}
+
+/** Elements that end in a drop. */
+export function droppingKeys(keysOf: WantedKeys["keysOf"]): WantedKeys {
+  return { keysOf, isWanted: (verdict) => verdict === "drop" || verdict === "reject" };
+}
 
 /**
  * What a rule as `nft -a list ruleset` prints it (`udp dport { 7, 9-12 } counter drop`) asks of a packet. A verdict map asks
- * for the keys that drop: those in the text, or `keysOf(name)` of a named map.
+ * for the keys that are wanted: those in the text, or `keysOf(name)` of a named map.
  */
-export function readNft(text: string, keysOf: (map: string) => readonly string[] | null): RuleMatch {
+export function readNft(text: string, wanted: WantedKeys): RuleMatch {
   const words = splitWords(text);
   const conditions: Condition[] = [];
   let isComplete = true;
@@ -68,14 +78,33 @@ export function readNft(text: string, keysOf: (map: string) => readonly string[]
     }
     conditions.push(...found.implied);
     index += found.length;
-    // Several fields joined (`ip saddr . tcp dport`): their values are no values of one field.
-    if (words[index] === ".") return { conditions, isComplete: false };
-    const value = readValue(words, index, keysOf);
+    // Several fields joined: `ip saddr . tcp dport { 10.0.0.1 . 80, 10.0.0.2 . 443 }`.
+    const fields = [found.field];
+    while (words[index] === ".") {
+      const next = findField(words, index + 1);
+      if (next === null) return { conditions, isComplete: false };
+      conditions.push(...next.implied);
+      fields.push(next.field);
+      index += 1 + next.length;
+    }
+    const value = readValue(words, index, wanted);
     index = value.end;
     if (value.values === null) isComplete = false;
-    else conditions.push(makeCondition(found.field, value.values, value.negated));
+    else if (fields.length === 1) conditions.push(makeCondition(found.field, value.values, value.negated));
+    else {
+      conditions.push(...readJoined(fields, value));
+      // Which value goes with which is not asked then.
+      if (value.values.length > 1 || value.negated) isComplete = false;
+    }
   }
   return { conditions, isComplete };
+}
+
+/** What keys of several fields ask of each field. */
+function readJoined(fields: readonly Field[], { values, negated }: Value): Condition[] {
+  const keys = (values ?? []).map((key) => key.split(" . "));
+  if (negated || keys.some((key) => key.length !== fields.length)) return [];
+  return fields.map((field, at) => makeCondition(field, [...new Set(keys.map((key) => key[at] ?? ""))]));
 }
 
 interface FieldWords {
@@ -104,11 +133,7 @@ interface Value {
   readonly end: number;
 }
 
-function readValue(
-  words: readonly string[],
-  start: number,
-  keysOf: (map: string) => readonly string[] | null,
-): Value {
+function readValue(words: readonly string[], start: number, { keysOf, isWanted }: WantedKeys): Value {
   let index = start;
   const operator = words[index] ?? "";
   const negated = operator === "!=";
@@ -123,24 +148,34 @@ function readValue(
   if (value !== "{") return { negated, values: value === "" ? null : [value], end: index + 1 };
   const end = words.indexOf("}", index);
   if (end < 0) return { negated, values: null, end: words.length };
-  const inside = words.slice(index + 1, end);
   return {
     negated,
-    values: isMap ? droppingKeys(inside) : inside.filter((word) => word !== ","),
+    values: readElements(words.slice(index + 1, end), isMap ? isWanted : null),
     end: end + 1,
   };
 }
 
-/** `22 : accept , 23 counter packets 5 bytes 300 : drop` → `23`. Null where the text is not understood. */
-function droppingKeys(words: readonly string[]): string[] | null {
+/** What can follow a key. */
+const AFTER_KEY: ReadonlySet<string> = new Set([":", "counter", "timeout", "expires", "comment", "limit"]);
+
+/**
+ * `22 , 80-90` → all; `22 : accept , 23 counter packets 5 bytes 300 : drop` → those whose verdict is wanted. Null where a map has
+ * none, or is not understood.
+ */
+function readElements(words: readonly string[], isWanted: WantedKeys["isWanted"] | null): string[] | null {
   const keys: string[] = [];
-  let key: string | null = null;
-  for (const [index, word] of words.entries()) {
-    if (word === ",") key = null;
-    else key ??= word;
-    if (word === ":" && key !== null && DROPPING.has(words[index + 1] ?? "")) keys.push(key);
+  let start = 0;
+  while (start < words.length) {
+    const comma = words.indexOf(",", start);
+    const element = words.slice(start, comma < 0 ? words.length : comma);
+    start = comma < 0 ? words.length : comma + 1;
+    const length = element.findIndex((word) => AFTER_KEY.has(word));
+    const key = element.slice(0, length < 0 ? element.length : length).join(" ");
+    const colon = element.lastIndexOf(":");
+    if (isWanted === null || (colon >= 0 && isWanted(element[colon + 1] ?? "", element[colon + 2] ?? "")))
+      keys.push(key);
   }
-  return keys.length === 0 ? null : keys;
+  return isWanted !== null && keys.length === 0 ? null : keys;
 }
 
 /** Words and quoted texts; braces and commas are words of their own. Only `, ` separates: names hold no comma. */

@@ -93,7 +93,12 @@ function tell(
     ],
     fix:
       memory.isFull && memory.limit !== null
-        ? [inNetns(place, `sysctl -w net.ipv4.ipfrag_high_thresh=${roundUp(memory.limit * 4)}`)]
+        ? [
+            inNetns(
+              place,
+              `sysctl -w net.ipv4.ipfrag_high_thresh=${roundUp(Math.max(memory.limit * 4, USUAL_MEMORY))}`,
+            ),
+          ]
         : isDuplicate
           ? [
               "# find what sends them twice: a loop of switches, a mirror port, two paths with the same address",
@@ -101,6 +106,9 @@ function tell(
           : ["# avoid fragments: let the sender's datagrams fit the path MTU"],
   });
 }
+
+/** The kernel's own default of net.ipv4.ipfrag_high_thresh (net/ipv4/ip_fragment.c): what is below was set too low. */
+const USUAL_MEMORY = 4 * 1024 * 1024;
 
 function tellMemory(
   facts: Facts,

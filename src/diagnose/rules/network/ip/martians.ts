@@ -5,6 +5,7 @@ import { countDrops, rankDrops, severityOf, tellShares } from "../../../amounts.
 import { inNetns } from "../../../commands.ts";
 import { findNetwork, type DropFact, type Facts } from "../../../facts.ts";
 import type { Finding } from "../../../finding.ts";
+import { tellLog } from "../../../kernel-log.ts";
 import type { Rule } from "../../../rule.ts";
 import { findHost, findPlace, tellNetns } from "../../../where.ts";
 import { deviceKey } from "../support/devices.ts";
@@ -102,6 +103,7 @@ function tellDuplicate(facts: Facts, network: NetDelta | null, { netns, dev, dro
       own?.dev == null ? null : `${source} is an address of ${own.dev} here`,
       "another machine has the same address, forges it, or a bridge or mirror port feeds this host its own packets; the sender's MAC address tells",
       tellMartianCounts(facts, "in_martian_src"),
+      tellLog(facts, /martian source/),
       tellFlows(drops),
     ],
     check: [
@@ -133,6 +135,7 @@ function tellInvalidSource(
         way !== null && way.type !== "unicast" ? `the routes here say of it: ${tellRoute(way)}` : null,
         "the sender has no address yet (DHCP failed), is set up wrongly, or forges it; its MAC address tells who",
         tellMartianCounts(facts, "in_martian_src"),
+        tellLog(facts, /martian source/),
         tellFlows(drops),
       ],
       check: [capture(facts, netns, dev, source === null ? "ip" : `src host ${source}`)],

@@ -1,10 +1,13 @@
-import { formatCount, plural } from "../../../../text/format.ts";
+import { formatCount } from "../../../../text/format.ts";
 import { countDrops } from "../../../amounts.ts";
+import { tellLog } from "../../../kernel-log.ts";
 import type { Rule } from "../../../rule.ts";
 import { readSysctl } from "../../../where.ts";
 import { familyOf } from "../support/addresses.ts";
 import { openDrops, tellFlows } from "../support/drops.ts";
 import { makeFinding } from "../support/finding.ts";
+
+const OVERFLOW = /neighbou?r table overflow/i;
 
 /** NEIGH_CREATEFAIL, `table_fulls`: no room for one more neighbour. The table and its limit are the whole host's. */
 export const neighbourTable: Rule = {
@@ -19,7 +22,7 @@ export const neighbourTable: Rule = {
         ? "ndisc"
         : "arp";
     const fulls = host?.[table]?.["table_fulls"]?.delta ?? 0;
-    const logged = facts.kernelLog.filter((line) => /neighbou?r table overflow/i.test(line)).length;
+    const isLogged = facts.kernelLog.some((line) => OVERFLOW.test(line));
     if (drops.length === 0 && (fulls === 0 || facts.isFiltered)) return [];
     ledger.claim(drops);
     if (host !== null) ledger.account(host.netns.inode, `${table}.table_fulls`);
@@ -32,7 +35,7 @@ export const neighbourTable: Rule = {
     return [
       makeFinding(facts, {
         id: "neighbour-table-full",
-        severity: fulls + logged > 0 ? "problem" : "suspicious",
+        severity: fulls > 0 || isLogged ? "problem" : "suspicious",
         summary: `The table of neighbours (${table === "arp" ? "ARP" : "IPv6"}) is full: new addresses on the local networks cannot be reached`,
         count,
         netns: first?.netns ?? host?.netns.inode ?? null,
@@ -41,7 +44,7 @@ export const neighbourTable: Rule = {
           Number.isFinite(limit)
             ? `at most ${formatCount(limit)} entries (gc_thresh3)${entries === null ? "" : `, ${formatCount(entries)} at the end`}`
             : null,
-          logged > 0 ? `kernel log: neighbor table overflow (${plural(logged, "line")})` : null,
+          tellLog(facts, OVERFLOW),
           tellFlows(drops),
         ],
         check: [

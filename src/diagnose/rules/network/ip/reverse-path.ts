@@ -5,6 +5,7 @@ import { countDrops, rankDrops, severityOf } from "../../../amounts.ts";
 import { inNetns } from "../../../commands.ts";
 import { counterDelta, type Facts } from "../../../facts.ts";
 import type { Finding } from "../../../finding.ts";
+import { tellLog } from "../../../kernel-log.ts";
 import type { Rule } from "../../../rule.ts";
 import { selectDrops } from "../../../select.ts";
 import { findPlace, tellNetns } from "../../../where.ts";
@@ -63,6 +64,10 @@ function tell(facts: Facts, network: NetDelta | null, { netns, dev, drops }: Dev
         ? null
         : `rp_filter on ${dev} is ${mode} (${nameMode(mode)}): the larger of all=${all} and ${dev}=${own}`,
       moved > 0 ? `${COUNTER} +${formatCount(moved)}; ${plural(count, "drop")} seen` : null,
+      // Only where log_martians is on.
+      source === null
+        ? null
+        : tellLog(facts, new RegExp(`martian source .* from ${source.replaceAll(".", "\\.")},`)),
       tellFlows(drops),
     ],
     check: [

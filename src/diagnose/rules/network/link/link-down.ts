@@ -6,6 +6,7 @@ import { countDrops, severityOf } from "../../../amounts.ts";
 import { inNetns } from "../../../commands.ts";
 import { findNetwork, type Facts } from "../../../facts.ts";
 import type { Finding } from "../../../finding.ts";
+import { tellLog } from "../../../kernel-log.ts";
 import type { Rule } from "../../../rule.ts";
 import { isVague } from "../../../select.ts";
 import { findPlace, tellNetns } from "../../../where.ts";
@@ -74,6 +75,7 @@ function tell(facts: Facts, network: NetDelta, link: Link, { netns, drops }: Dev
         ? null
         : `its other end: ${tellDevice(facts, peer.netns.inode, peer.link.name)} <${peer.link.flags.join(",")}>`,
       lost > 0 ? `TX dropped of ${link.name} +${formatCount(lost)}` : null,
+      tellLog(facts, deviceLog(link.name)),
       tellFlows(drops),
     ],
     check: [
@@ -85,6 +87,14 @@ function tell(facts: Facts, network: NetDelta, link: Link, { netns, drops }: Dev
     ],
     fix,
   });
+}
+
+/** `e1000e 0000:00:1f.6 eth0: NIC Link is Down`, `br0: port 1(eth0) entered disabled state`. */
+function deviceLog(dev: string): RegExp {
+  const name = dev.replace(/[^\w]/g, "\\$&");
+  return new RegExp(
+    `(?:^|[\\s(])${name}\\b.*(?:[Ll]ink is [Dd]own|link status definitely down|entered disabled state)`,
+  );
 }
 
 function explain(

@@ -1,0 +1,125 @@
+import { explainSoftirq } from "../../../src/catalogue/load.ts";
+import { quoteShell } from "../../../src/text/escape.ts";
+import { formatCount, formatRate, plural } from "../../../src/text/format.ts";
+import type { ReceiverRow, VectorRow } from "../work.ts";
+import { makeFinding, sum, type Find, type FindingInput } from "./shared.ts";
+
+/** ksoftirqd runs only what interrupts left over: at a quarter of a CPU there is a reason, at 60 % the CPU is about to be full. */
+const NOTED = 25;
+const PROBLEM = 60;
+/** Parts of a whole below this are left out of the evidence. */
+const WORTH_A_WORD = 0.05;
+
+/** A ksoftirqd that takes a CPU: by which vector, from which device. */
+export const findSoftirqs: Find = (input, told) => {
+  const { threads, work, seconds } = input;
+  const all = threads.filter((thread) => thread.described?.name === "ksoftirqd");
+  return all
+    .filter((thread) => thread.cpuPercent >= NOTED)
+    .map((thread) => {
+      told.add(thread);
+      const cpu = Number(thread.described?.captures["cpu"] ?? NaN);
+      const rows = work.vectors.filter((row) => row.cpu === cpu).sort((a, b) => b.own - a.own);
+      const top = rows[0] ?? null;
+      const own = sum(rows.map((row) => row.own));
+      const share = top === null || own === 0 ? 0 : top.own / own;
+      const quiet = all.filter((other) => other.cpuPercent < NOTED / 5).length;
+      const entry = top === null ? null : explainSoftirq(top.vector);
+      const network = top?.vector === "NET_RX" ? describeReceive(input) : null;
+      const percent = `${thread.cpuPercent.toFixed(0)} %`;
+      const what = top === null ? "" : `, nearly all of it ${top.vector}`;
+      return makeFinding({
+        id: "ksoftirqd",
+        severity: thread.cpuPercent >= PROBLEM ? "problem" : "suspicious",
+        summary: `${thread.name} takes ${percent} of CPU ${cpu}${share > 0.8 ? what : top === null ? "" : `, most of it ${top.vector}`}${network?.short ?? ""}: that CPU cannot keep up with its interrupts`,
+        count: thread.samples,
+        evidence: [
+          ...rows.filter((row) => row.own >= WORTH_A_WORD * own).map((row) => describeVector(row, seconds)),
+          ...(network?.evidence ?? []),
+          ...(quiet > 0 && all.length > 1
+            ? [`ksoftirqd of ${plural(quiet, "other CPU")} is idle: the work is not spread`]
+            : []),
+          ...(entry === null ? [] : [entry.busyMeans]),
+        ],
+        check: [...(network?.check ?? []), ...(entry?.check ?? ["cat /proc/softirqs"])],
+        fix: network?.fix ?? [],
+      });
+    });
+};
+
+function describeVector(row: VectorRow, seconds: number): string {
+  const rate = seconds > 0 ? ` (${formatRate(row.ownCount / seconds)}/s)` : "";
+  return `${row.vector} ran ${row.own.toFixed(2)} s in ksoftirqd${rate} and ${row.other.toFixed(2)} s outside of it on CPU ${row.cpu}`;
+}
+
+interface Receive {
+  readonly short: string;
+  readonly evidence: readonly string[];
+  readonly check: readonly string[];
+  readonly fix: readonly string[];
+}
+
+/** Which device the packets came from, and how to spread them over CPUs. */
+function describeReceive({ work, seconds, cpus }: FindingInput): Receive {
+  const [top] = work.devices.filter((row) => row.own > 0).sort((a, b) => b.own - a.own);
+  const rate = top === undefined || seconds <= 0 ? null : top.packets / seconds;
+  const perSecond = rate === null ? "" : ` (${formatRate(rate)} packets/s)`;
+  const mask = cpuMask(cpus);
+  if (top?.device != null) {
+    const device = quoteShell(top.device);
+    return {
+      short: ` from ${top.device}${perSecond}`,
+      evidence: [
+        `${top.device}: ${formatCount(top.packets)} packets in ${plural(top.polls, "poll")}, ${formatCount(top.full)} of them used up their budget`,
+      ],
+      check: [
+        `grep ${device} /proc/interrupts`,
+        `ethtool -l ${device}`,
+        `grep . /sys/class/net/${device}/queues/rx-*/rps_cpus`,
+      ],
+      fix: [
+        `ethtool -L ${device} combined ${cpus}   # more receive queues, where the card has them`,
+        `for q in /sys/class/net/${device}/queues/rx-*; do echo ${mask} > $q/rps_cpus; done   # else spread by software (RPS)`,
+      ],
+    };
+  }
+  const [busiest] = work.receivers;
+  const from = busiest === undefined ? "" : ` from ${busiest.device}`;
+  return {
+    short: `${from}${perSecond}`,
+    evidence: [
+      "the packets came by the backlog queue, which virtual devices (veth, lo, tunnels) and RPS use",
+      ...work.receivers
+        .slice(0, 3)
+        .filter((row) => row.packets >= WORTH_A_WORD * (busiest?.packets ?? 0))
+        .map((row) => describeReceiver(row, seconds)),
+    ],
+    check:
+      busiest === undefined
+        ? []
+        : [`${netnsPrefix(busiest)}grep . /sys/class/net/${quoteShell(busiest.device)}/queues/rx-*/rps_cpus`],
+    fix:
+      busiest === undefined
+        ? []
+        : [
+            `${netnsPrefix(busiest)}sh -c 'for q in /sys/class/net/${quoteShell(busiest.device)}/queues/rx-*; do echo ${mask} > $q/rps_cpus; done'   # spread by software (RPS)`,
+          ],
+  };
+}
+
+function describeReceiver({ netns, device, packets }: ReceiverRow, seconds: number): string {
+  const rate = seconds > 0 ? ` (${formatRate(packets / seconds)}/s)` : "";
+  return `${device}${netns === null ? "" : ` in namespace "${netns}"`} received ${formatCount(packets)} packets${rate}`;
+}
+
+function netnsPrefix({ netns }: ReceiverRow): string {
+  return netns === null ? "" : `ip netns exec ${quoteShell(netns)} `;
+}
+
+/** All CPUs as /sys/…/rps_cpus takes them: hexadecimal, groups of 32 bits. */
+export function cpuMask(cpus: number): string {
+  const groups: string[] = [];
+  for (let left = cpus; left > 0; left -= 32)
+    groups.unshift((left >= 32 ? 0xffffffff : 2 ** left - 1).toString(16));
+  return groups.join(",");
+}
