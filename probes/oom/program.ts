@@ -46,6 +46,8 @@ export async function prepareOom(context: PrepareContext): Promise<Prepared> {
       cgroupOffset: (memory ?? 0) * POINTER_BYTES,
       // 0.11 does not know the type of a field (seen: "unknown type name 'uid_t'").
       uidPrefix: isOld && has("uid"),
+      // The same for the pid of signal:signal_generate.
+      pidPrefix: isOld && guards,
       guards,
     },
     tables: { pageSize: context.host.pageSize, fields },

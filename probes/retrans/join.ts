@@ -47,7 +47,9 @@ export function buildFacts(input: JoinInput): RetransFacts {
     ({ flow }) => flow.id,
   );
   for (const [first] of unsent.values()) if (first !== undefined) entryOf(first.flow);
-  const list = [...flows.values()].map(({ flow, segments, packets, byKind }): RetransFlow => {
+  // Without the kernel's types nobody knows whose segments they were, and no drop was looked for: nothing follows from them.
+  const known = [...flows.values()].filter(({ flow }) => flow.destination !== null);
+  const list = known.map(({ flow, segments, packets, byKind }): RetransFlow => {
     const named = nameFlow(flow, counters.socket(flow)?.inode ?? 0, input);
     return {
       source: flow.source,

@@ -214,7 +214,9 @@ function shareTable({ rows, networks, session }: ReportInput): Block[] {
     const out = counterDelta(network, "TcpOutSegs") + counted;
     const share = out === 0 ? "–" : `${((100 * counted) / out).toFixed(2)} %`;
     const name = network.netns.name ?? String(network.netns.inode);
-    return [[name, formatCount(out), formatCount(counted), share, formatCount(seen)]];
+    // Without the kernel's types no segment has a namespace.
+    const traced = session.tables["types"] === false ? "–" : formatCount(seen);
+    return [[name, formatCount(out), formatCount(counted), share, traced]];
   });
   if (lines.length === 0) return [];
   return [

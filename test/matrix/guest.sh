@@ -1,0 +1,136 @@
+#!/bin/bash
+# What a case of the matrix runs, in a chroot or in a virtual machine: faults on hosts of its own, and trace beside them. For each
+# STEP it leaves /out/STEP.json (records), STEP.trace.gz, STEP.err, STEP.exit and STEP.truth, what the kernel and the
+# rules counted, one `name value` a line. checks.ts compares.
+#   guest.sh SOURCES STEP...    SOURCES: trace's cli.js below /checkout
+set -u
+trace=("/tools/node" "/checkout/$1"); shift
+tag=m$$; a=$tag-a; b=$tag-b
+folder=$(mktemp -d)
+cd "$folder" || exit 1
+in_a() { ip netns exec "$a" "$@"; }
+in_b() { ip netns exec "$b" "$@"; }
+
+clean() {
+  trap - EXIT
+  jobs -p | xargs -r kill 2>/dev/null
+  ip netns del "$a" 2>/dev/null; ip netns del "$b" 2>/dev/null
+  for inner in "${cgroups[@]}"; do rmdir "$inner" 2>/dev/null; done
+  rm -rf "$folder"
+}
+cgroups=()
+trap clean EXIT
+
+# start STEP ARGS...: runs trace until `ready`. An emulated machine is slow: minutes are given.
+start() {
+  step=$1; shift
+  "${trace[@]}" "$@" --format json --record "/out/$step.trace.gz" >"/out/$step.json" 2>"/out/$step.err" & pid=$!
+  local tries=0
+  until grep -q '"type":"ready"' "/out/$step.json"; do
+    kill -0 $pid 2>/dev/null && [ $tries -lt 1200 ] || { finish; return 1; }
+    tries=$((tries + 1)); sleep 0.25
+  done
+}
+finish() { wait $pid; echo $? >"/out/$step.exit"; }
+stop() { kill -INT $pid 2>/dev/null; finish; }
+truth() { echo "$1 $2" >>"/out/$step.truth"; }
+
+# counter NAMESPACE PROTOCOL NAME: from /proc/net/snmp.
+counter() {
+  ip netns exec "$1" awk -v p="$2:" -v n="$3" '$1==p && !k {for(i=2;i<=NF;i++) if($i==n) k=i; next} $1==p {print $k}' /proc/net/snmp
+}
+udp() {
+  in_a perl -MSocket -e 'my ($port, $count) = @ARGV; socket(my $s, PF_INET, SOCK_DGRAM, 17) or die;
+    for (1 .. $count) { send($s, "x" x 64, 0, sockaddr_in($port, inet_aton("10.7.0.2"))); select undef, undef, undef, 0.02 if $_ % 50 == 0 }' "$@"
+}
+
+ip netns add "$a" && ip netns add "$b" || exit 1
+ip link add "$tag" netns "$a" type veth peer name "$tag" netns "$b"
+ip -n "$a" addr add 10.7.0.1/24 dev "$tag"; ip -n "$b" addr add 10.7.0.2/24 dev "$tag"
+for host in "$a" "$b"; do ip -n "$host" link set lo up; ip -n "$host" link set "$tag" up; done
+{ uname -r; bpftrace --version; } >/out/versions
+
+run_doctor() {
+  step=doctor
+  "${trace[@]}" doctor --format json >/out/doctor.json 2>/out/doctor.err
+  echo $? >/out/doctor.exit
+}
+
+# A rule of nftables, one of iptables, ports where nobody listens.
+run_drops() {
+  in_b nft -f - <<'RULES'
+table inet matrix {
+  chain input {
+    type filter hook input priority 0
+    udp dport 7777 counter drop
+  }
+}
+RULES
+  in_b iptables -A INPUT -p udp --dport 5353 -j DROP
+  start drops drops --no-profile || return
+  local before; before=$(counter "$b" Udp NoPorts)
+  udp 9999 500; udp 7777 300; udp 5353 200
+  sleep 2
+  truth closed $(($(counter "$b" Udp NoPorts) - before))
+  truth nftables "$(in_b nft list table inet matrix | sed -n 's/.*7777 counter packets \([0-9]*\).*/\1/p')"
+  truth iptables "$(in_b iptables -nvxL INPUT | awk '/dpt:5353/{print $1}')"
+  stop
+}
+
+# A cgroup's limit, one whose members die together, a parent's limit.
+run_oom() {
+  local top=/sys/fs/cgroup limit=memory.max victim
+  if [ -e $top/memory/memory.limit_in_bytes ]; then top=$top/memory limit=memory.limit_in_bytes
+  else echo +memory >$top/cgroup.subtree_control; fi
+  mkdir $top/$tag $top/$tag-par; cgroups+=("$top/$tag" "$top/$tag-par/in" "$top/$tag-par")
+  [ $limit = memory.max ] && echo +memory >$top/$tag-par/cgroup.subtree_control
+  mkdir $top/$tag-par/in
+  echo 40M >$top/$tag/$limit; echo 40M >$top/$tag-par/$limit
+  start oom oom --no-profile || return
+  for victim in $top/$tag $top/$tag-par/in; do
+    sh -c 'echo $$ >"$1/cgroup.procs"; exec perl -e '"'"'$n = 90_000_000; $x = q(a) x $n; sleep 1'"'" sh "$victim" & 
+    truth pid $!
+    wait $!
+  done 2>/dev/null
+  sleep 4
+  truth cgroup "/$tag"; truth parent "/$tag-par"
+  stop
+}
+
+# 30 % loss: in the sender's own queue, or where the kernel has no netem, by a rule of the receiver.
+run_retrans() {
+  local undo=(in_a tc qdisc del dev "$tag" root)
+  if ! in_a tc qdisc add dev "$tag" root netem loss 30% 2>/dev/null; then
+    local rule=(INPUT -p tcp --dport 5001 -m statistic --mode random --probability 0.3 -j DROP)
+    in_b iptables -I "${rule[@]}" || return
+    undo=(in_b iptables -D "${rule[@]}")
+  fi
+  in_b perl -MSocket -e 'socket(my $l, PF_INET, SOCK_STREAM, 6); bind($l, sockaddr_in(5001, INADDR_ANY)) or die; listen($l, 5);
+    while (accept(my $c, $l)) { 1 while sysread($c, my $x, 65536); close $c }' & local server=$!
+  start retrans retrans --no-profile || { kill $server; return; }
+  local before; before=$(($(counter "$a" Tcp RetransSegs) + $(counter "$b" Tcp RetransSegs)))
+  in_a timeout 12 perl -MSocket -e 'socket(my $s, PF_INET, SOCK_STREAM, 6); connect($s, sockaddr_in(5001, inet_aton("10.7.0.2"))) or die;
+    syswrite($s, "x" x 8192) for 1 .. 60; close $s'
+  sleep 2
+  "${undo[@]}"
+  sleep 6
+  truth segments $(($(counter "$a" Tcp RetransSegs) + $(counter "$b" Tcp RetransSegs) - before))
+  stop; kill $server
+}
+
+# A program that does nothing but count.
+run_profile() {
+  perl -e '$0 = "spinner"; 1 while ++$i' & local spinner=$!
+  start profile profile -d 5s -o "$folder/p.json" --pid $spinner && finish
+  kill $spinner
+}
+
+# Packets, for the softirqs.
+run_kthreads() {
+  (while :; do udp 9998 200; sleep 0.1; done) & local sender=$!
+  start kthreads kthreads -d 5s -o "$folder/k.json" && finish
+  kill $sender
+}
+
+for name in "$@"; do "run_$name"; done
+exit 0
