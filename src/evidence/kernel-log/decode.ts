@@ -1,5 +1,5 @@
 import { createExportReader, type ExportReader } from "./export.ts";
-import { FOREIGN, parseJournalJson } from "./journal.ts";
+import { FOREIGN, parseJournalJson, type WrappedText } from "./journal.ts";
 import { createJsonBlocks, type JsonBlocks } from "./json-blocks.ts";
 import { parseKmsgRecord, unescapeKmsg } from "./kmsg.ts";
 import { type KernelLine, type KernelLogCounts, MAX_LINE } from "./line.ts";
@@ -7,6 +7,7 @@ import { type Prefixed, type PrefixState, parsePrefix } from "./prefix.ts";
 import { createStamps } from "./stamp.ts";
 import { createVerboseReader, isVerboseHead, type VerboseReader } from "./verbose.ts";
 import type { TimeContext } from "./time.ts";
+import { unwrapLine } from "./unwrap.ts";
 
 /** Text lines in, kernel records out. One decoder reads one stream, in order. */
 export interface LineDecoder {
@@ -29,10 +30,11 @@ const BLOB = /^\[\d+(?:\.\d+)?[BKMG] blob data\]$/;
 const BRACKET = 0x5b;
 const BRACE = 0x7b;
 const SPACE = 0x20;
+const TAB = 0x09;
 const QUOTE = 0x3e;
 const RECORD_SEPARATOR = 0x1e;
 /** A log quoted in a mail, or pasted with an indent before its timestamps. */
-const PASTED = /^(?:(?:> ?)+| +(?=\[ *\d+\.\d{6}\] |kernel: |[A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d ))/;
+const PASTED = /^(?:(?:> ?)+|[ \t]+(?=\[ *\d+\.\d{6}\] |kernel: |[A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d ))/;
 const NOTE = /^-- .* --$|^(?:Panic|Oops)#\d+ Part\d+$/;
 
 /**
@@ -47,6 +49,8 @@ export function createLineDecoder(context: TimeContext, counts: KernelLogCounts)
   let width = 0;
   let prefixed = false;
   let lastForeign = false;
+  // Lines of this log come with another tool's prefix (grep's file names …).
+  let wrapped = false;
   let blocks: JsonBlocks | null = null;
   let exported: ExportReader | null = null;
   let verbose: VerboseReader | null = null;
@@ -91,8 +95,15 @@ export function createLineDecoder(context: TimeContext, counts: KernelLogCounts)
     accept({ time: null, host: null, text: line }, out);
   };
 
+  /** Only a log that begins so is read so: further on such a line may be another program's text. */
+  const unwrap = (line: string): Prefixed | null | typeof FOREIGN => {
+    const inner = prefixed && !wrapped ? null : unwrapLine(line);
+    const found = inner === null ? null : parsePrefix(inner, stamps, state);
+    if (found !== null) wrapped = true;
+    return found;
+  };
   const readText = (line: string, out: KernelLine[]): void => {
-    const found = parsePrefix(line, stamps, state);
+    const found = parsePrefix(line, stamps, state) ?? unwrap(line);
     if (found === null) plain(line, out);
     else acceptPrefixed(found, out);
   };
@@ -115,6 +126,12 @@ export function createLineDecoder(context: TimeContext, counts: KernelLogCounts)
     if (result !== undefined) accept(result.entry, out);
     return true;
   };
+  /** A collector's JSON around a line of a log: without a prefix of its own the line counts where the collector names the kernel. */
+  const readInner = ({ inner, isKernel }: WrappedText, out: KernelLine[]): void => {
+    const found = parsePrefix(inner, stamps, state);
+    if (found !== null) acceptPrefixed(found, out);
+    else accept(isKernel ? { time: null, host: null, text: inner } : FOREIGN, out);
+  };
   const readAny = (raw: string, out: KernelLine[]): void => {
     if (raw.startsWith("__CURSOR=")) exported ??= createExportReader();
     else if (raw === "{") blocks ??= createJsonBlocks();
@@ -123,13 +140,16 @@ export function createLineDecoder(context: TimeContext, counts: KernelLogCounts)
     let line = raw.includes("\0") ? raw.replaceAll("\0", "") : raw;
     const first = line.charCodeAt(0);
     if (first === BRACE || first === RECORD_SEPARATOR || line.startsWith("data: {")) {
-      return accept(parseJournalJson(line), out);
+      const entry = parseJournalJson(line);
+      return typeof entry === "object" && entry !== null && "inner" in entry
+        ? readInner(entry, out)
+        : accept(entry, out);
     }
     if (KMSG.test(line)) {
       const record = parseKmsgRecord(line);
       return accept(record === null ? null : record.facility === 0 ? record : FOREIGN, out);
     }
-    if (first === SPACE || first === QUOTE) {
+    if (first === SPACE || first === QUOTE || first === TAB) {
       if (held !== null && "sequence" in held && KMSG_TAG.test(line)) return;
       line = line.replace(PASTED, "");
     }

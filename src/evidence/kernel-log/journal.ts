@@ -50,13 +50,38 @@ export function lineFromJournal(
   };
 }
 
-/** One line of `journalctl -o json` (or json-seq, json-sse). Null when it is no JSON object or has no message. */
-export function parseJournalJson(line: string): KernelLine | null | typeof FOREIGN {
+/** A line of a log as a collector wrapped it into JSON. */
+export interface WrappedText {
+  readonly inner: string;
+  /** The collector names the kernel as the program that wrote it. */
+  readonly isKernel: boolean;
+}
+
+/** Where collectors keep the line: Docker and Fluent Bit `log`, Loki `line`, Google Cloud `textPayload`, others `message`. */
+const TEXT_FIELDS = ["log", "message", "msg", "line", "textPayload"];
+const NAME_FIELDS = ["ident", "identifier", "syslog_identifier", "appname", "program", "tag", "transport"];
+
+function unwrapJson(fields: Readonly<Record<string, unknown>>): WrappedText | null {
+  for (const name of TEXT_FIELDS) {
+    const text = fields[name];
+    if (typeof text !== "string") continue;
+    return { inner: text.replace(/\n$/, ""), isKernel: NAME_FIELDS.some((key) => fields[key] === "kernel") };
+  }
+  return null;
+}
+
+/**
+ * One line of JSON: `journalctl -o json` (or json-seq, json-sse), also in the envelope of Google Cloud's logging, or a collector's line.
+ * Null when it is no JSON object or has no message.
+ */
+export function parseJournalJson(line: string): KernelLine | WrappedText | null | typeof FOREIGN {
   // json-seq starts each record with RS, json-sse with "data: ".
   const start = line.indexOf("{");
   try {
     const parsed: unknown = JSON.parse(start > 0 ? line.slice(start) : line);
-    return isRecord(parsed) ? lineFromJournal(parsed) : null;
+    if (!isRecord(parsed)) return null;
+    const fields = isRecord(parsed["jsonPayload"]) ? parsed["jsonPayload"] : parsed;
+    return "MESSAGE" in fields ? lineFromJournal(fields) : (unwrapJson(fields) ?? lineFromJournal(fields));
   } catch {
     return null;
   }

@@ -22,19 +22,23 @@ const DELTA_ONLY = /^\[< *\d+\.\d+ *>\] ?/;
 const RELATIVE = /^\[ *\+(\d+\.\d+)\] ?/;
 const RELATIVE_BASE = /^\[(\p{L}{3}|\d{1,2}月) ?(\d{1,2}) (\d\d:\d\d)\] ?/u;
 const CTIME = /^\[[^\s\]]+ +([^\s\]]+) +(\d{1,2}) (\d\d:\d\d:\d\d) (\d{4})\] ?/;
-/** Some collectors write `[2026-09-12 10:14:02 UTC] kernel: text`. */
-const ISO_BRACKET = /^\[(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:[.,](\d+))? ?(Z|UTC|[+-]\d\d:?\d\d)?\] ?/;
+/** Some collectors write `[2026-09-12 10:14:02 UTC] kernel: text`, talosctl `[2026-09-12T10:14:02.5Z]: text`. */
+const ISO_BRACKET = /^\[(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:[.,](\d+))? ?(Z|UTC|[+-]\d\d:?\d\d)?\]:? ?/;
 const MONOTONIC_HOST = /^(\S+) kernel: ?/;
 const DECODED = /^(\w+) *:(\w+) *: ?/;
 const PRIORITY = /^<(\d{1,3})>/;
-const SYSLOG = /^([A-Z][a-z]{2}) +(\d{1,2}) (\d\d:\d\d:\d\d)(?:\.(\d+))? /;
+/** The month in the words of the locale: journalctl and some syslog daemons write it so ("mai 15", "Mär 15", "juin 15"). */
+const SYSLOG = /^(\p{L}{3,5}\.?) +(\d{1,2}) (\d\d:\d\d:\d\d)(?:\.(\d+))? /u;
 const LOGREAD = /^[A-Z][a-z]{2} ([A-Z][a-z]{2}) +(\d{1,2}) (\d\d:\d\d:\d\d) (\d{4}) /;
 const FULL = /^[A-Z][a-z]{2} (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.(\d+))? (\S+) /;
 const ISO = /^(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:([.,])(\d+))?(Z|[+-]\d\d:?\d\d)? /;
 const UNIX = /^(\d{9,11})\.(\d{1,9}) /;
 const RFC5424 =
   /^1 (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d) (\S+) (\S+) \S+ \S+ (?:-|(?:\[[^\]]*\])+) ?/;
-const TAG = /^(?:(?!kern\.)(\S+) )?(?:kern\.\w+ )?kernel(?:\[\d+\])?: ?/;
+const TAG = /^(?:(?!kern\.)(\S+) )?(?:kern\.\w+ )?kernel(?:\[\d*\])?: ?/;
+/** A second stamp after the collector's (CloudWatch, `kubectl logs --timestamps`), or the container runtime's columns. */
+const NESTED =
+  /^(?:std(?:out|err) [FP] )?(?=\[ *\d+\.\d|\p{L}{3,5}\.? +\d{1,2} \d\d:\d\d:\d\d |\d{4}-\d\d-\d\d[T ])/u;
 const OTHER_TAG = /^[^\s:]+ [\w./@()-]+(?:\[\d+\])?: /;
 
 const BRACKET = 0x5b;
@@ -134,7 +138,12 @@ function parseBracket(
   return delta === null ? null : finish(draft, line.slice(delta[0].length), delta[0].length);
 }
 
-function parseDigits(line: string, stamps: Stamps, draft: Draft): Prefixed | null | typeof FOREIGN {
+function parseDigits(
+  line: string,
+  stamps: Stamps,
+  state: PrefixState,
+  draft: Draft,
+): Prefixed | null | typeof FOREIGN {
   const iso = ISO.exec(line);
   if (iso !== null) {
     draft.time = stamps.iso(iso[1] ?? "", iso[3] ?? "", iso[4] ?? "");
@@ -143,7 +152,11 @@ function parseDigits(line: string, stamps: Stamps, draft: Draft): Prefixed | nul
     // A comma before the fraction is `dmesg --time-format iso`: the message itself follows, tags in it are its own.
     if (iso[2] === ",") return finish(draft, rest, width);
     const tagged = takeTag(rest, draft, width);
-    return tagged ?? finish(draft, takeMonotonic(rest, draft), width);
+    if (tagged !== null) return tagged;
+    const nested = NESTED.exec(rest);
+    return nested === null
+      ? finish(draft, takeMonotonic(rest, draft), width)
+      : inner(line, width + nested[0].length, stamps, state, draft);
   }
   const rfc = RFC5424.exec(line);
   if (rfc !== null) {
@@ -208,7 +221,7 @@ function inner(
     rest[0] === "["
       ? parseBracket(rest, stamps, state, draft)
       : isDigit(rest)
-        ? parseDigits(rest, stamps, draft)
+        ? parseDigits(rest, stamps, state, draft)
         : SYSLOG.test(rest)
           ? parseWords(rest, stamps, state, draft)
           : null;
@@ -241,6 +254,6 @@ export function parsePrefix(
     draft.level = Number(priority[1]) & 7;
     return inner(line, priority[0].length, stamps, state, draft);
   }
-  if (isDigit(line)) return parseDigits(line, stamps, draft);
+  if (isDigit(line)) return parseDigits(line, stamps, state, draft);
   return parseWords(line, stamps, state, draft);
 }

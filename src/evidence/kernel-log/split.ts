@@ -9,6 +9,8 @@ export interface LineSplitter {
 }
 
 const NEWLINE = 0x0a;
+/** Of UTF-8, and of UTF-16 (Windows' `dmesg > file`): that one is no UTF-8, the NUL bytes that follow are left out by the decoder. */
+const BYTE_ORDER_MARK = /^(?:\ufeff|\ufffd\ufffd(?=\0|[^\0]\0))/;
 
 /**
  * Splits at `\n`. Bytes that are no UTF-8 become U+FFFD. A line longer than `limit` bytes keeps its head.
@@ -29,9 +31,8 @@ export function createLineSplitter(limit = MAX_LINE): LineSplitter {
     size += Math.min(bytes.length, Math.max(room, 0));
   };
   const emit = (line: string, isCut: boolean, onLine: (line: string, cut: boolean) => void): void => {
-    const text = first && line.startsWith("\ufeff") ? line.slice(1) : line;
+    onLine(first ? line.replace(BYTE_ORDER_MARK, "") : line, isCut);
     first = false;
-    onLine(text, isCut);
   };
   const flush = (onLine: (line: string, cut: boolean) => void): void => {
     emit(Buffer.concat(rest).toString(), cut, onLine);

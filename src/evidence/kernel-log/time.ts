@@ -11,11 +11,37 @@ export interface TimeContext {
 const DAY_MS = 86_400_000;
 const MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec";
 
-/** 0–11, or -1. Takes the C locale's names and the `11月` of East Asian ones; `dmesg -T` writes the locale's. */
+/** 0–11, or -1. Takes the C locale's names, the `11月` of East Asian ones and those of common languages: `dmesg -T` writes the locale's. */
 export function monthOf(name: string): number {
   if (/^\d{1,2}月$/.test(name)) return Number.parseInt(name, 10) - 1;
   const at = MONTHS.indexOf(name.slice(0, 3));
-  return name.length >= 3 && at >= 0 && at % 3 === 0 ? at / 3 : -1;
+  if (name.length >= 3 && at >= 0 && at % 3 === 0) return at / 3;
+  localMonths ??= createLocalMonths();
+  return localMonths.get(shortMonth(name)) ?? -1;
+}
+
+const LANGUAGES = ["de", "fr", "es", "pt", "it", "nl", "sv", "pl", "ru", "uk"];
+
+let localMonths: Map<string, number> | null = null;
+
+function shortMonth(name: string): string {
+  return name.toLowerCase().replace(/\.$/, "");
+}
+
+/** Short names of the months, and their first three letters where those are only one month's. */
+function createLocalMonths(): Map<string, number> {
+  const found = new Map<string, number>();
+  const add = (key: string, month: number) =>
+    found.set(key, found.has(key) && found.get(key) !== month ? -1 : month);
+  for (const language of LANGUAGES) {
+    const format = new Intl.DateTimeFormat(language, { month: "short", day: "numeric", timeZone: "UTC" });
+    for (let month = 0; month < 12; month += 1) {
+      const parts = format.formatToParts(Date.UTC(2026, month, 1));
+      const name = shortMonth(parts.find((part) => part.type === "month")?.value ?? "");
+      for (const key of new Set([name, name.slice(0, 3)])) if (key.length >= 3) add(key, month);
+    }
+  }
+  return found;
 }
 
 /** `fraction` is the text after the second's point ("" for none); microseconds are kept. */

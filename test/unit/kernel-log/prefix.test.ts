@@ -30,7 +30,26 @@ describe("one line of a log", () => {
     ["[   12.345678] web kernel: ", boot(12.345678), "web"],
     ["[Sun Nov 22 21:40:47 2026] ", wall("2026-11-22T21:40:47.000000Z", false), null],
     ["[日 11月 22 21:40:47 2026] ", wall("2026-11-22T21:40:47.000000Z", false), null],
-    ["[So Dez  1 21:40:47 2026] ", null, null],
+    ["[So Dez  1 21:40:47 2026] ", wall("2026-12-01T21:40:47.000000Z", false), null],
+    ["[ven. févr.  6 21:40:47 2026] ", wall("2026-02-06T21:40:47.000000Z", false), null],
+    ["[?? ??? 1 21:40:47 2026] ", null, null],
+    ["[2026-09-12T10:14:02.5Z]: ", wall("2026-09-12T10:14:02.500000Z", true), null],
+    ["jun 24 18:49:43 web kernel: ", wall("2026-06-24T18:49:43.000000Z", false), "web"],
+    ["Mär 24 18:49:43 web kernel: ", wall("2026-03-24T18:49:43.000000Z", false), "web"],
+    ["juin 24 18:49:43 web kernel: ", wall("2026-06-24T18:49:43.000000Z", false), "web"],
+    [
+      "2026-06-24T18:49:43.000Z Jun 24 18:49:43 web kernel: ",
+      wall("2026-06-24T18:49:43.000000Z", false),
+      "web",
+    ],
+    ["2026-06-24T18:49:43.5Z stdout F [   12.345678] ", wall("2026-06-24T18:49:43.500000Z", true), null],
+    ["1234:[   12.345678] ", boot(12.345678), null],
+    ["1234-[   12.345678] ", boot(12.345678), null],
+    ["/var/log/kern.log.1:Jun 24 18:49:43 web kernel: ", wall("2026-06-24T18:49:43.000000Z", false), "web"],
+    ["kern.log.2.gz:77:2026-06-24T18:49:43Z web kernel: ", wall("2026-06-24T18:49:43.000000Z", true), "web"],
+    ["18:49:43 [   12.345678] ", boot(12.345678), null],
+    ["10.0.0.1: kern: warning: [2026-06-24T18:49:43.5Z]: ", wall("2026-06-24T18:49:43.500000Z", true), null],
+    ["\t[   12.345678] ", boot(12.345678), null],
     ["[2026-09-12 10:14:02 UTC] kernel: ", wall("2026-09-12T10:14:02.000000Z", true), null],
     ["2026-11-22T21:40:47,284558+00:00 ", wall("2026-11-22T21:40:47.284558Z", true), null],
     ["2026-11-22T21:40:47,284558+05:30 ", wall("2026-11-22T16:10:47.284558Z", true), null],
@@ -83,8 +102,24 @@ describe("one line of a log", () => {
     `<3>1 2025-06-24T18:49:43.868335+00:00 web app 77 - - ${TEXT}`,
     `{"_TRANSPORT":"syslog","SYSLOG_IDENTIFIER":"kernel","MESSAGE":"${TEXT}"}`,
     `{"_TRANSPORT":"kernel","SYSLOG_FACILITY":"3","MESSAGE":"${TEXT}"}`,
+    `{"log":"${TEXT}\\n","stream":"stdout"}`,
+    `{"message":"${TEXT}","ident":"app"}`,
+    `/var/log/messages:Jun 24 18:49:43 web app[1]: ${TEXT}`,
   ])("another program's: %j", (line) => {
     expect(decode(line)).toEqual({ lines: [], foreign: 1 });
+  });
+
+  it.each([
+    `{"log":"[   12.345678] ${TEXT}\\n","stream":"stdout"}`,
+    `{"message":"${TEXT}","ident":"kernel"}`,
+    `{"jsonPayload":{"MESSAGE":"${TEXT}","_TRANSPORT":"kernel"}}`,
+  ])("a collector's envelope: %s", (line) => {
+    expect(decode(line).lines.map((found) => found.text)).toEqual([TEXT]);
+  });
+
+  it("takes no quoted line of the kernel in a log that began without quotes", () => {
+    const { lines } = decode("[   12.345678] a", `kern.log:[   12.345679] ${TEXT}`);
+    expect(lines.at(-1)?.text).toBe(`kern.log:[   12.345679] ${TEXT}`);
   });
 
   it("keeps what follows another program's line out, too", () => {
