@@ -1,6 +1,7 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { EXIT, TraceError } from "../error.ts";
 import { withInterrupt } from "../files/interrupt.ts";
+import { explainWriteError, readErrorCode } from "../files/write-error.ts";
 import { formatWeight } from "../profile/flame/numbers.ts";
 import { selectProfile } from "../profile/select.ts";
 import { DEFAULT_NODE_BUDGET } from "../profile/store/plan.ts";
@@ -74,13 +75,40 @@ async function convert(
     printProfiles(store, { format, selected, nodeBudget: options.nodeBudget }, write);
   const notes = describeChoice(store, format, options);
   if (output === "-") {
-    const pruned = await print((chunk) => void io.stdout.write(Buffer.from(chunk)));
+    const { write, finish } = openStdout(io.stdout);
+    const pruned = await print(write);
+    await finish();
     for (const note of [...notes, ...describePruned(pruned)]) io.stderr.write(`trace: ${escapeText(note)}\n`);
     return;
   }
   const { bytes, result } = await writeOutput(output, { format, force: options.force ?? false }, print);
   for (const note of notes) io.stderr.write(`trace: ${escapeText(note)}\n`);
   io.stdout.write(describeResult(store, output, format, bytes, result));
+}
+
+/**
+ * Standard output for a file. `finish` throws TraceError if some of it could not be written; a reader that goes away (`| head`) has what
+ * it wanted.
+ */
+function openStdout(stdout: CommandIo["stdout"]): { write: Write; finish: () => Promise<void> } {
+  let failure: Error | null = null;
+  const note = (error?: Error | null): void => {
+    failure ??= error ?? null;
+  };
+  return {
+    // The chunk is a view of a buffer that is used again.
+    write: (chunk) => void stdout.write(Buffer.from(chunk), note),
+    async finish() {
+      await new Promise<void>((resolve) => {
+        stdout.write("", (error) => {
+          note(error);
+          resolve();
+        });
+      });
+      if (failure !== null && readErrorCode(failure) !== "EPIPE")
+        throw explainWriteError(failure, "standard output");
+    },
+  };
 }
 
 /** Without -o the output goes down the pipe; a terminal is no place for it. */

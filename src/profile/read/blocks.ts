@@ -9,6 +9,9 @@ const NEWLINE = 10;
 /** A longer line is no profile: it is handed on in pieces, which the reader counts as damaged. */
 const MAX_LINE_BYTES = 64 << 20;
 
+/** Editors put it in front of UTF-8 text; no format that is read here begins with it. */
+const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
+
 /** What takes the blocks. */
 export interface BlockUser {
   /** Whether a block must end where a line ends (the last one may not). */
@@ -30,10 +33,12 @@ export async function forEachBlock(
   let current = allocate(ROOM);
   let start = current.room;
   let end = start + (await source.read(current.bytes, start, BLOCK_BYTES));
+  // A source that gives less than asked for is at its end.
+  const isWhole = end - start < BLOCK_BYTES;
+  if (current.bytes.subarray(start, end).indexOf(BYTE_ORDER_MARK) === 0) start += BYTE_ORDER_MARK.length;
   if (end === start) return;
   const user = begin(toBlock(current, start, end));
-  // A source that gives less than asked for is at its end.
-  let spare = end - start < BLOCK_BYTES ? current : allocate(ROOM);
+  let spare = isWhole ? current : allocate(ROOM);
   for (;;) {
     const pending =
       spare === current ? Promise.resolve(0) : source.read(spare.bytes, spare.room, BLOCK_BYTES);

@@ -1,10 +1,18 @@
 import type { ProfileStore } from "../store/store.ts";
 import { ByteInterner } from "./byte-interner.ts";
+import { countNote } from "./bpftrace-notes.ts";
 import { KeyParser } from "./bpftrace-key.ts";
 import { RecordBuilder, type Votes } from "./bpftrace-record.ts";
 import { JsonScanner, type JsonHandler } from "./json-scanner.ts";
 import { decodeJsonString } from "./json-string.ts";
-import { countIgnored, createReport, type Block, type BlockReader, type ReadReport } from "./report.ts";
+import {
+  countIgnored,
+  countMissing,
+  createReport,
+  type Block,
+  type BlockReader,
+  type ReadReport,
+} from "./report.ts";
 
 /** How deep the parts of `{"type": "map", "data": {"@": {KEY: VALUE}}}` are. */
 const RECORD = 1;
@@ -53,7 +61,6 @@ export class BpftraceJsonReader implements BlockReader, JsonHandler {
 
   finish(): void {
     this.#scanner.finish();
-    countIgnored(this.report, "other lines", this.#scanner.otherLines);
     this.#record.close();
   }
 
@@ -65,7 +72,7 @@ export class BpftraceJsonReader implements BlockReader, JsonHandler {
 
   end(): void {
     if (this.#depth === VALUE && this.#pending) this.#endValue();
-    if (this.#depth === RECORD && !MAP_TYPES.has(this.#type) && this.#type !== "attached_probes") {
+    if (this.#depth === RECORD && !MAP_TYPES.has(this.#type) && !TOLD_TYPES.has(this.#type)) {
       countIgnored(this.report, "records that are no map");
     }
     this.#depth -= 1;
@@ -84,8 +91,14 @@ export class BpftraceJsonReader implements BlockReader, JsonHandler {
   }
 
   string(bytes: Uint8Array, start: number, end: number): void {
-    if (this.#depth === RECORD && this.#field === "type") this.#type = decodeJsonString(bytes, start, end);
-    else this.#useOther();
+    if (this.#depth !== RECORD) return this.#useOther();
+    if (this.#field === "type") this.#type = decodeJsonString(bytes, start, end);
+    else if (this.#field === "helper" && this.#type === "helper_error") {
+      const failed = decodeJsonString(bytes, start, end);
+      // 0.27 gives another message for it: the helper is what both name.
+      if (failed === "map_update_elem") countNote("Map full; can't update element", this.report);
+      else countIgnored(this.report, "records that are no map");
+    }
   }
 
   number(value: number): void {
@@ -94,12 +107,18 @@ export class BpftraceJsonReader implements BlockReader, JsonHandler {
     else if (this.#depth === DATA && MAP_TYPES.has(this.#type))
       countIgnored(this.report, "values without a key");
     else if (this.#depth === DATA && this.#type === "lost_events") {
-      countIgnored(this.report, "events that bpftrace lost", value);
+      countMissing(this.report, "events that bpftrace lost", value);
     }
   }
 
   literal(): void {
     this.#useOther();
+  }
+
+  otherLine(bytes: Buffer, start: number, end: number): void {
+    if (!countNote(bytes.toString("latin1", start, Math.min(end, start + 300)), this.report)) {
+      countIgnored(this.report, "other lines");
+    }
   }
 
   broken(): void {
@@ -130,3 +149,5 @@ export class BpftraceJsonReader implements BlockReader, JsonHandler {
 }
 
 const MAP_TYPES: ReadonlySet<string> = new Set(["map", "stats", "hist"]);
+/** Records that say nothing about stacks, or whose content is counted by itself. */
+const TOLD_TYPES: ReadonlySet<string> = new Set(["attached_probes", "lost_events", "helper_error"]);

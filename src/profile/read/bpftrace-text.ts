@@ -1,6 +1,7 @@
 import type { ProfileStore } from "../store/store.ts";
 import { ByteInterner, NONE } from "./byte-interner.ts";
 import { NO_LABEL, RecordBuilder, type Votes } from "./bpftrace-record.ts";
+import { countNote } from "./bpftrace-notes.ts";
 import { parseMapValue, type MapValue } from "./bpftrace-value.ts";
 import { countIgnored, createReport, type Block, type BlockReader, type ReadReport } from "./report.ts";
 
@@ -118,14 +119,14 @@ export class BpftraceTextReader implements BlockReader {
   #readHeader(bytes: Buffer, view: DataView, line: number, stop: number): void {
     this.#abandon();
     this.#size = 1;
-    this.#readEnd(bytes, view, line, line, stop);
+    this.#readEnd(bytes, view, line, line, stop, true);
   }
 
   /**
    * Reads the rest of a line that is no frame: labels, then either the end of the entry or the begin of a stack. `key` is
    * where the labels begin.
    */
-  #readEnd(bytes: Buffer, view: DataView, line: number, key: number, stop: number): void {
+  #readEnd(bytes: Buffer, view: DataView, line: number, key: number, stop: number, head = false): void {
     // `]: 123`, by far the most frequent end, without making a string.
     let digits = stop;
     while (digits > line && (bytes[digits - 1] ?? 0) >= 48 && (bytes[digits - 1] ?? 0) <= 57) digits -= 1;
@@ -133,18 +134,18 @@ export class BpftraceTextReader implements BlockReader {
     if (plain) {
       let value = 0;
       for (let place = digits; place < stop; place++) value = value * 10 + (bytes[place] ?? 48) - 48;
-      this.#usePiece(this.#pieceOf(view, key, digits - 3), true);
+      this.#usePiece(this.#pieceOf(view, key, digits - 3, head), true);
       return this.#close(value);
     }
     const mark = findEndMark(bytes, line, stop);
     if (mark >= 0) {
       const value = parseMapValue(bytes.toString("utf8", mark + 2, stop));
       if (value !== "other" || isTypedValue(bytes, mark + 2, stop)) {
-        this.#usePiece(this.#pieceOf(view, key, mark), true);
+        this.#usePiece(this.#pieceOf(view, key, mark, head), true);
         return this.#close(value);
       }
     }
-    this.#usePiece(this.#pieceOf(view, key, stop), false);
+    this.#usePiece(this.#pieceOf(view, key, stop, head), false);
   }
 
   #usePiece(piece: KeyPiece, ended: boolean): void {
@@ -154,14 +155,16 @@ export class BpftraceTextReader implements BlockReader {
     this.#state = piece.opens ? "stack" : "label";
   }
 
-  #pieceOf(view: DataView, start: number, end: number): KeyPiece {
+  /** Only a `head` names the map: a comm may look like one. */
+  #pieceOf(view: DataView, start: number, end: number, head: boolean): KeyPiece {
     if (end < start) return { map: null, labels: [], opens: false };
     const index = this.#keys.intern(view, start, end);
-    const known = this.#pieces[this.#keys.note(index, 0) - 1];
+    const which = head ? 1 : 0;
+    const known = this.#pieces[this.#keys.note(index, which) - 1];
     if (known !== undefined) return known;
-    const { labels, ...rest } = parseKeyPiece(this.#keys.text(index));
+    const { labels, ...rest } = parseKeyPiece(this.#keys.text(index), head);
     const piece = { ...rest, labels: labels.map((label) => this.#record.internLabel(label)) };
-    this.#keys.setNote(index, 0, this.#pieces.push(piece));
+    this.#keys.setNote(index, which, this.#pieces.push(piece));
     return piece;
   }
 
@@ -190,7 +193,9 @@ export class BpftraceTextReader implements BlockReader {
     const end = /^(?:, .*)?\]: -?\d+$/s.test(bytes.toString("latin1", line, Math.min(stop, line + 300)));
     if (indented || end) this.report.damaged += 1;
     else if (first === AT) countIgnored(this.report, "values without a key");
-    else countIgnored(this.report, "other lines");
+    else if (!countNote(bytes.toString("latin1", line, Math.min(stop, line + 300)), this.report)) {
+      countIgnored(this.report, "other lines");
+    }
   }
 }
 
@@ -219,8 +224,11 @@ function isNameByte(byte: number): boolean {
 }
 
 /** Splits the text between two stacks. `@name[` in front names the map; an empty last part is where a stack begins. */
-function parseKeyPiece(text: string): { map: string | null; labels: readonly string[]; opens: boolean } {
-  const head = /^(@\w*)\[/.exec(text);
+function parseKeyPiece(
+  text: string,
+  isHead: boolean,
+): { map: string | null; labels: readonly string[]; opens: boolean } {
+  const head = isHead ? /^(@\w*)\[/.exec(text) : null;
   const rest = head === null ? text : text.slice(head[0].length);
   const parts = rest.split(", ");
   const opens = parts.at(-1) === "";

@@ -23,14 +23,37 @@ export function detectFormat(head: Buffer): Detected {
   if (start.startsWith("{") && isSpeedscope(start)) return { format: "speedscope" };
   if (isBinary(bytes)) return { format: "pprof" };
   if (/^@\w*\[(?:\r?$|[^\n]*, \r?$|[^\n]*\]:)/m.test(text)) return { format: "bpftrace" };
-  if (/^[ \t]*\S.*?[ \t]-?\d+(?:\/-?\d+)?[ \t][^\n]*\S:[^\n]*\n[ \t]+[0-9a-f]{4,16}(?: |\n)/m.test(text)) {
-    return { format: "perf-script" };
-  }
-  if (/^[ \t]*\S[^\n]*[ \t]\d+[ \t]+(?:\[\d{3,}\][ \t]+)?\d+\.\d+:[^\n]*\S:/m.test(text)) {
-    return { format: "perf-script" };
-  }
-  if (/^[^\n]*\S \d+(?:\.\d+)?[ \r]*$/m.test(text)) return { format: "folded" };
+  if (PERF_SCRIPT.some((pattern) => pattern.test(text))) return { format: "perf-script" };
+  if (isFolded(text)) return { format: "folded" };
+  if (PERF_BARE.test(text)) return { format: "perf-script" };
   return UNKNOWN;
+}
+
+/** What `perf script` prints, by the fields it was asked for. */
+const PERF_SCRIPT: readonly RegExp[] = [
+  // A pid, an event, and a frame in the next line.
+  /^[ \t]*\S.*?[ \t]-?\d+(?:\/-?\d+)?[ \t][^\n]*\S:[^\n]*\n[ \t]+[0-9a-f]{4,16}(?: |\n)/m,
+  // A pid, a time, and an event.
+  /^[ \t]*\S[^\n]*[ \t]\d+[ \t]+(?:\[\d{3,}\][ \t]+)?\d+\.\d+:[^\n]*\S:/m,
+  // A frame of a call chain: a tab, and an address 16 columns wide.
+  /^\t(?=.{16}(?: |\r?$)) {0,15}[0-9a-f]{1,16}(?: |\r?$)/m,
+  // No call chain: the frame in the head's own line, behind a time or an event.
+  /^[^\n]*(?: \d+\.\d+|\S[ \t]+-?\d+(?:\/-?\d+)?[ \t][^\n]*[a-z_/][^\n]*):[ \t]+(?:\d+[ \t]+)?[0-9a-f]{4,16} \S/m,
+];
+/** The same with neither: as wide as perf's columns are. */
+const PERF_BARE = /^ *\S.{0,15}? {2,}[0-9a-f]{6,16} [^\d\s]/m;
+
+const FOLDED_LINE = /\S[ \t]+-?\d+(?:\.\d+)?(?:e[-+]?\d+)?[ \t]*$/;
+/** Lines that are looked at: a file that is folded shows it early. */
+const LOOK_LINES = 500;
+
+/** Text whose lines end in a number is not rare: half of them must, or one that also has a separator between frames. */
+function isFolded(text: string): boolean {
+  // oxlint-disable-next-line no-control-regex -- what stands in no text
+  if (/[\u0000-\u0008\u000e-\u001a]/.test(text.slice(0, 4096))) return false;
+  const lines = text.split(/\r?\n/, LOOK_LINES).filter((line) => line.trim() !== "" && !line.startsWith("#"));
+  const folded = lines.filter((line) => FOLDED_LINE.test(line));
+  return folded.length * 2 >= Math.max(1, lines.length) || folded.some((line) => /\S;\S/.test(line));
 }
 
 const UNKNOWN: Detected = {

@@ -5,6 +5,8 @@ import { KERNEL_FILE } from "./frame-text.ts";
 import { countIgnored, createReport, type Block, type BlockReader, type ReadReport } from "./report.ts";
 
 const NEWLINE = 10;
+const TAB = 9;
+const HASH = 35;
 const RETURN = 13;
 const SPACE = 32;
 const SEMICOLON = 59;
@@ -29,7 +31,7 @@ export class FoldedReader implements BlockReader {
       const newline = bytes.indexOf(NEWLINE, line);
       const next = newline < 0 || newline >= end ? end : newline;
       let stop = next;
-      while (stop > line && (bytes[stop - 1] === RETURN || bytes[stop - 1] === SPACE)) stop -= 1;
+      while (stop > line && isBlank(bytes[stop - 1] ?? 0)) stop -= 1;
       if (stop > line) this.#readLine(bytes, view, line, stop);
       line = next + 1;
     }
@@ -41,15 +43,18 @@ export class FoldedReader implements BlockReader {
   }
 
   #readLine(bytes: Buffer, view: DataView, line: number, stop: number): void {
-    const space = bytes.subarray(line, stop).lastIndexOf(SPACE);
-    const weight = space < 0 ? null : parseWeight(bytes, line + space + 1, stop);
+    let space = stop - 1;
+    while (space >= line && bytes[space] !== SPACE && bytes[space] !== TAB) space -= 1;
+    const weight = space < line ? null : parseWeight(bytes, space + 1, stop);
     if (weight === null) {
-      this.report.damaged += 1;
+      if (bytes[line] === HASH) countIgnored(this.report, "comments");
+      else this.report.damaged += 1;
       return;
     }
     if (weight < 0) return countIgnored(this.report, "entries with a negative value");
     let length = 0;
-    const end = line + space;
+    let end = space;
+    while (end > line && isBlank(bytes[end - 1] ?? 0)) end -= 1;
     for (let start = line; start < end;) {
       const separator = bytes.indexOf(SEMICOLON, start);
       const frameEnd = separator < 0 || separator > end ? end : separator;
@@ -75,6 +80,10 @@ export class FoldedReader implements BlockReader {
     this.#names.setNote(raw, 0, frame + 1);
     return frame;
   }
+}
+
+function isBlank(byte: number): boolean {
+  return byte === SPACE || byte === TAB || byte === RETURN;
 }
 
 export function growPath(path: Int32Array): Int32Array<ArrayBuffer> {

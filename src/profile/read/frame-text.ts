@@ -70,11 +70,11 @@ function baseName(module: string): string {
 }
 
 /**
- * bpftrace 0.24 and later delete every space from JSON keys: `7fe561f58ba7PyObject_Call+55(/usr/lib/libpython.so)`. Only
- * addresses of the usual length can be told from a name that begins with a hex digit.
+ * bpftrace 0.24 and later delete every space from JSON keys: `7fe561f58ba7PyObject_Call+55(/usr/lib/libpython.so)`. No name
+ * begins with a digit, and none with a whole kernel address: what is that long and looks like an address is one.
  */
 function splitGluedAddress(text: string): { address: string; rest: string } | null {
-  const match = /^(ffff[0-9a-f]{12}|[57][0-9a-f]{11})(?=[^0-9a-f]|[0-9a-f].*\()(.*)$/s.exec(text);
+  const match = /^(ffff[0-9a-f]{12}|[57][0-9a-f]{11}|(?:aaaa|ffff)[0-9a-f]{8}(?![0-9a-f]))(.+)$/s.exec(text);
   return match === null ? null : { address: match[1] ?? "", rest: match[2] ?? "" };
 }
 

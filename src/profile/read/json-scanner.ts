@@ -20,6 +20,8 @@ export interface JsonHandler {
   literal(): void;
   /** The record that was open cannot go on: input ended or, with a record per line, a line did. */
   broken(): void;
+  /** Only with a record per line: a line that is none. As much of it as is at hand. */
+  otherLine?(bytes: Buffer, start: number, end: number): void;
 }
 
 /**
@@ -36,8 +38,6 @@ export class JsonScanner {
   /** A string or number that began in an earlier block. */
   #rest: Buffer = Buffer.alloc(0);
   #within: "nothing" | "string" | "escape" | "scalar" | "line" = "nothing";
-  /** Lines that are no record. Only with a record per line. */
-  otherLines = 0;
 
   /**
    * With `recordPerLine` each line is a JSON object of its own: other lines are counted and skipped, and an unfinished
@@ -92,8 +92,9 @@ export class JsonScanner {
         return place + 1;
       }
       if (byte === NEWLINE || byte === 13 || byte === 32) return place + 1;
-      this.otherLines += 1;
       this.#within = "line";
+      const lineEnd = bytes.indexOf(NEWLINE, place);
+      this.#handler.otherLine?.(bytes, place, lineEnd < 0 ? end : Math.min(end, lineEnd));
     }
     const newline = bytes.indexOf(NEWLINE, place);
     if (newline < 0 || newline >= end) return end;

@@ -13,6 +13,7 @@ import type { Block, BlockReader, InputFormat, ReadReport } from "./report.ts";
 import { openSource, type ByteSource } from "./source.ts";
 import { SpeedscopeReader } from "./speedscope.ts";
 import { createStore } from "../store/store.ts";
+import { formatCount } from "../../text/format.ts";
 
 /** Enough to know a format by. */
 const HEAD_BYTES = 1 << 18;
@@ -125,8 +126,8 @@ function explainNothing(path: string, report: ReadReport | null): TraceError {
   if (report === null) {
     return new TraceError(EXIT.failed, `nothing to convert in ${path}`, { why: "it is empty" });
   }
-  const parts = [...report.ignored].map(([reason, count]) => `${count} ${reason}`);
-  if (report.damaged > 0) parts.unshift(`${report.damaged} damaged`);
+  const parts = [...report.ignored].map(([reason, count]) => countThings(count, reason));
+  if (report.damaged > 0) parts.unshift(`${formatCount(report.damaged)} damaged`);
   return new TraceError(EXIT.failed, `no stacks in ${path}`, {
     why: `read as ${report.format}: ${parts.join(", ") || "no samples"}`,
     hint: report.format.startsWith("bpftrace")
@@ -142,9 +143,25 @@ const EXPECTED: ReadonlySet<string> = new Set(["other lines", "comments", "value
 export function describeReport(report: ReadReport): string | null {
   const parts: string[] = [];
   const unit = report.format === "speedscope" || report.format === "pprof" ? "entries" : "lines";
-  if (report.damaged > 0) parts.push(`${report.damaged} damaged ${unit} not converted`);
-  for (const [reason, count] of report.ignored) {
-    if (!EXPECTED.has(reason)) parts.push(`${count} ${reason} left out`);
-  }
+  if (report.damaged > 0) parts.push(`${countThings(report.damaged, unit, "damaged ")} not converted`);
+  const ignored = [...report.ignored].filter(([reason]) => !EXPECTED.has(reason));
+  if (ignored.length > 0) parts.push(`left out: ${listThings(ignored)}`);
+  if (report.missing.size > 0) parts.push(`missing from the start: ${listThings([...report.missing])}`);
   return parts.length === 0 ? null : parts.join("; ");
+}
+
+function listThings(counts: readonly (readonly [string, number])[]): string {
+  return counts.map(([things, count]) => countThings(count, things)).join(", ");
+}
+
+/** "1 entry of maps without stacks", "2 entries of …": the first word is the plural. */
+function countThings(count: number, things: string, adjective = ""): string {
+  const words =
+    count === 1
+      ? things.replace(
+          /^(\w+?)(ie)?s\b/,
+          (_, stem: string, y: string | undefined) => stem + (y === undefined ? "" : "y"),
+        )
+      : things;
+  return `${formatCount(count)} ${adjective}${words}`;
 }

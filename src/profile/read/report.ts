@@ -9,14 +9,20 @@ export interface ReadReport {
   damaged: number;
   /** What was left out on purpose, by reason: "histograms", "entries without a stack", … */
   readonly ignored: Map<string, number>;
+  /** What the tool that wrote the file says it lost: no converter can bring it back. */
+  readonly missing: Map<string, number>;
 }
 
 export function createReport(format: InputFormat): ReadReport {
-  return { format, samples: 0, damaged: 0, ignored: new Map() };
+  return { format, samples: 0, damaged: 0, ignored: new Map(), missing: new Map() };
 }
 
 export function countIgnored(report: ReadReport, reason: string, count = 1): void {
   if (count > 0) report.ignored.set(reason, (report.ignored.get(reason) ?? 0) + count);
+}
+
+export function countMissing(report: ReadReport, what: string, count = 1): void {
+  if (count > 0) report.missing.set(what, (report.missing.get(what) ?? 0) + count);
 }
 
 /** A piece of input. `bytes` and `view` show the same memory; SLACK bytes behind `end` can be read. */

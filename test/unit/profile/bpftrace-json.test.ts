@@ -43,8 +43,26 @@ describe("records", () => {
     expect(listStacks(store, store.profiles[0])).toEqual({ "x;a": 2 });
     expect(Object.fromEntries(report.ignored)).toEqual({
       "other lines": 1,
-      "records that are no map": 2,
-      "events that bpftrace lost": 7,
+      "records that are no map": 1,
+    });
+    expect(Object.fromEntries(report.missing)).toEqual({ "events that bpftrace lost": 7 });
+  });
+
+  it("tells what bpftrace lost, also what it printed on the other stream", async () => {
+    const { report } = await readBytes(
+      'ERROR: failed to look up stack id 5 (pid 3): -17\n{"type": "map", "data": {"@": {"\\n    a+1\\n,x": 2}}}\n' +
+        '{"type": "helper_error", "msg": "Argument list too long", "helper": "map_update_elem", "retcode": -7}\n',
+    );
+    expect(Object.values(Object.fromEntries(report.missing))).toEqual([1, 1]);
+    expect(report.ignored.size).toBe(0);
+  });
+
+  it("separates addresses from names where 0.24 and later deleted the space", async () => {
+    const key = String.raw`"\n\tffffffff81000130entry_SYSCALL_64+118\n\tffffffff81000131add_wait+1\n,\n\t7fe561f58ba7call+55(/lib/x.so)\n,x"`;
+    expect(
+      await readStacks(`{"type": "map", "data": {"@": {${key.replaceAll("\\\\", "\\")}: 2}}}\n`),
+    ).toEqual({
+      "x;call[/lib/x.so];add_wait[[kernel]];entry_SYSCALL_64[[kernel]]": 2,
     });
   });
 

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { describeReport } from "../../../src/profile/read/read.ts";
 import { listStacks, readBytes, readStacks, sum } from "./helpers.ts";
 
 const VERSIONS = ["0.11.3", "0.17.0", "0.23.2", "0.27.0"];
@@ -107,6 +108,35 @@ describe("shapes", () => {
   it("takes a newline in a comm for what it is", async () => {
     const stacks = await readStacks("@[\n    f+1\n, we\nird]: 4\n@[\n    g+1\n, ok]: 1\n");
     expect(stacks).toEqual({ "we;ird;f": 4, "ok;g": 1 });
+  });
+});
+
+describe("hostile names", () => {
+  it.each([
+    ["@[", "@["],
+    ["@x[y", "@x[y"],
+    ["x]: 7", "x]: 7"],
+    ["a, b", "a;b"],
+    ["]: 2", "]: 2"],
+    ["@[]: 9", "@[]: 9"],
+  ])("comm %j is no entry of its own", async (comm, shown) => {
+    expect(await readStacks(`@[\n    f+1\n, ${comm}, 12]: 4\n@[\n    f+1\n, ok, 1]: 3\n`)).toEqual({
+      [`${shown};12;f`]: 4,
+      "ok;1;f": 3,
+    });
+  });
+});
+
+describe("what bpftrace lost", () => {
+  it("is told", async () => {
+    const { store, report } = await readBytes(
+      "Attaching 1 probe...\nLost 16 events\nERROR: failed to look up stack id 5 (pid 3): -17\nLost 4 events\n" +
+        "stdin:1:25-39: WARNING: Map full; can't update element. Try increasing max_map_keys config\n@[, x]: 2\n@[\n    f+1\n, x]: 3\n",
+    );
+    expect(listStacks(store, store.profiles[0])).toEqual({ x: 2, "x;f": 3 });
+    expect(describeReport(report)).toMatch(
+      /^missing from the start: 20 events that bpftrace lost, 1 stack that bpftrace failed .*, 1 warning of a full map/,
+    );
   });
 });
 
