@@ -108,16 +108,14 @@ export function createSocketDirectory(options: SocketOptions = {}): SocketDirect
       .flatMap((text) => parseProcNet(text ?? ""))
       .filter((socket) => socket.state === wanted && (port === undefined || socket.port === port));
     return await Promise.all(
-      sockets.map(
-        async ({ address, port: own, uid, inode }): Promise<Listener> => ({
-          protocol,
-          address,
-          port: own,
-          uid,
-          inode,
-          owner: await ownerOf(inode),
-        }),
-      ),
+      sockets.map(async ({ address, port: own, uid, inode }): Promise<Listener> => ({
+        protocol,
+        address,
+        port: own,
+        uid,
+        inode,
+        owner: await ownerOf(inode),
+      })),
     );
   }
 
