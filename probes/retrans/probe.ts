@@ -1,3 +1,4 @@
+import { resetReasons } from "../../src/catalogue/load.ts";
 import { defineProbe } from "../../src/probe/define.ts";
 import { prepareRetrans } from "./program.ts";
 import { runRetrans } from "./run.ts";
@@ -35,6 +36,14 @@ this host dropped meanwhile are counted beside: so the report can tell loss made
   ],
   mapKeys: 16_384,
   evidence: ["network"],
+  topics: () =>
+    Object.entries(resetReasons()).map(([name, { meaning, check }]) => ({
+      name,
+      kind: "reset reason",
+      text: meaning,
+      check,
+      fix: [],
+    })),
   prepare: prepareRetrans,
   run: runRetrans,
 });

@@ -3,6 +3,7 @@ import type { NetDelta } from "../../src/evidence/net/types.ts";
 import type { EndInfo, SessionInfo } from "../../src/probe/define.ts";
 import type { Block } from "../../src/probe/report.ts";
 import { formatEnd } from "../../src/reduce/address.ts";
+import { describeResetReason } from "../../src/catalogue/load.ts";
 import { hostTables } from "../../src/reduce/host-tables.ts";
 import { formatCount, formatRate, formatSeconds, plural } from "../../src/text/format.ts";
 import type { Kind } from "./flow.ts";
@@ -55,8 +56,9 @@ export function buildReport(input: ReportInput): Block[] {
     { kind: "findings", findings: input.findings },
     ...(input.rows.length === 0 ? [] : [flowTable(input.rows, MAX_ROWS)]),
     ...resetTable(input.resets),
+    ...tellReasons(input.resets),
     ...shareTable(input),
-    ...hostTables(input.networks),
+    ...hostTables(pickNetworks(input)),
     ...lossLine(input),
   ];
 }
@@ -187,6 +189,23 @@ function resetTable(resets: readonly ResetRow[]): Block[] {
         : {}),
     },
   ];
+}
+
+/** Where only some connections were asked for: the namespaces they were seen in, and those of the findings. */
+function pickNetworks({ rows, resets, findings, networks, session }: ReportInput): readonly NetDelta[] {
+  if (!["host", "port", "pid", "comm", "netns"].some((name) => session.options[name] !== undefined))
+    return networks;
+  const seen = new Set([...rows, ...resets, ...findings].flatMap(({ netns }) => netns?.inode ?? []));
+  return networks.filter(({ netns }) => seen.has(netns.inode));
+}
+
+/** The reasons in words. What came in has none: the peer's kernel knows it. */
+function tellReasons(resets: readonly ResetRow[]): Block[] {
+  const reasons = [...new Set(resets.flatMap(({ reason }) => reason ?? []))];
+  return reasons.slice(0, MAX_RESETS).flatMap((reason) => {
+    const entry = describeResetReason(reason);
+    return entry === null ? [] : [note(`${reason}: ${entry.meaning}`)];
+  });
 }
 
 /** What was sent again as a part of all that was sent, per namespace, beside the kernel's own count. */
