@@ -1,7 +1,7 @@
 import { parseIntegerPart } from "../../src/wire/key.ts";
 import type { Message } from "../../src/wire/message.ts";
 import { parseKey, unpackReset, unpackRetransmit, unpackSocket } from "./flow.ts";
-import type { Flow, ResetWhat, RetransmitWhat, SocketFacts } from "./flow.ts";
+import type { Flow, Kind, ResetWhat, RetransmitWhat, SocketFacts } from "./flow.ts";
 
 export interface RetransmitCount extends RetransmitWhat {
   readonly flow: Flow;
@@ -28,6 +28,14 @@ export interface FailureCount {
   count: number;
 }
 
+export interface RetransTotals {
+  events: number;
+  segments: number;
+  readonly byKind: Record<Kind, number>;
+  sent: number;
+  received: number;
+}
+
 /** Turns the maps of retrans.bt, which only grow, into exact totals and differences. */
 export interface RetransCounters {
   /** True when the message was one of our maps. */
@@ -35,6 +43,8 @@ export interface RetransCounters {
   readonly retransmits: ReadonlyMap<string, RetransmitCount>;
   readonly resets: ReadonlyMap<string, ResetCount>;
   readonly failures: ReadonlyMap<string, FailureCount>;
+  /** Exact, with or without room in the tables of flows. */
+  readonly totals: RetransTotals;
   /** Latest facts of a flow's socket, by flow id. */
   socket(flow: Flow): SocketFacts | null;
   readonly malformed: number;
@@ -50,11 +60,35 @@ export function createRetransCounters(): RetransCounters {
   const resets = new Map<string, ResetCount>();
   const failures = new Map<string, FailureCount>();
   const facts = {
-    "@own": new Map<string, bigint>(),
-    "@rtt": new Map<string, bigint>(),
-    "@win": new Map<string, bigint>(),
+    "@own": new Map<string, number | bigint>(),
+    "@rtt": new Map<string, number | bigint>(),
+    "@win": new Map<string, number | bigint>(),
+  };
+  /** Flow ids by their key as it is printed. */
+  const ids = new Map<string, string>();
+  /** The last inode of a flow's socket that somebody held. */
+  const inodes = new Map<string, number>();
+  const totals: RetransTotals = {
+    events: 0,
+    segments: 0,
+    byKind: { rto: 0, fast: 0, tlp: 0, syn: 0, synack: 0, other: 0 },
+    sent: 0,
+    received: 0,
   };
   let malformed = 0;
+
+  function addTotal(key: string, value: bigint): boolean {
+    const number = parseIntegerPart(key);
+    if (number === null) return false;
+    const { kind } = unpackRetransmit(Number(number));
+    const delta = BigInt.asUintN(64, value - (sums.get(key) ?? 0n));
+    sums.set(key, value);
+    const segments = Number(delta & SEGMENT_MASK);
+    totals.events += Number(delta >> EVENT_SHIFT);
+    totals.segments += segments;
+    totals.byKind[kind] += segments;
+    return true;
+  }
 
   function addSegments(key: string, value: bigint): boolean {
     let row = retransmits.get(key);
@@ -65,7 +99,9 @@ export function createRetransCounters(): RetransCounters {
       row = { ...unpackRetransmit(what), flow, events: 0, segments: 0, freshEvents: 0, freshSegments: 0 };
       retransmits.set(key, row);
     }
-    const delta = BigInt.asUintN(64, value - (sums.get(key) ?? 0n));
+    const before = sums.get(key) ?? 0n;
+    if (before === value) return true;
+    const delta = BigInt.asUintN(64, value - before);
     sums.set(key, value);
     const events = Number(delta >> EVENT_SHIFT);
     const segments = Number(delta & SEGMENT_MASK);
@@ -96,8 +132,31 @@ export function createRetransCounters(): RetransCounters {
     return true;
   }
 
+  /** Most flows do not change from one print to the next: what was printed is kept as it is, and unpacked when asked for. */
+  function addFact(map: keyof typeof facts, key: string, value: number | bigint): boolean {
+    let id = ids.get(key);
+    if (id === undefined) {
+      const words = key.split(",").map(parseIntegerPart);
+      if (words.includes(null)) return false;
+      id = words.map((word) => BigInt.asUintN(64, BigInt(word ?? 0))).join(",");
+      ids.set(key, id);
+    }
+    if (facts[map].get(id) === value) return true;
+    facts[map].set(id, value);
+    if (map !== "@own") return true;
+    const inode = Number(BigInt(value) & 0xffff_ffffn);
+    if (inode !== 0) inodes.set(id, inode);
+    return true;
+  }
+
   function addEntry(map: string, key: string, value: number | bigint): boolean {
     switch (map) {
+      case "@total":
+        return addTotal(key, BigInt.asUintN(64, BigInt(value)));
+      case "@resets":
+        if (key === "1") totals.sent = Math.max(totals.sent, Number(value));
+        else if (key === "2") totals.received = Math.max(totals.received, Number(value));
+        return key === "1" || key === "2";
       case "@seg":
         return addSegments(key, BigInt.asUintN(64, BigInt(value)));
       case "@rst":
@@ -107,13 +166,8 @@ export function createRetransCounters(): RetransCounters {
         return addFailure(key, Number(value), map === "@failed");
       case "@own":
       case "@rtt":
-      case "@win": {
-        const words = key.split(",").map((part) => parseIntegerPart(part));
-        if (words.includes(null)) return false;
-        const id = words.map((word) => BigInt.asUintN(64, BigInt(word ?? 0))).join(",");
-        facts[map].set(id, BigInt.asUintN(64, BigInt(value)));
-        return true;
-      }
+      case "@win":
+        return addFact(map, key, value);
       default:
         return true;
     }
@@ -123,17 +177,26 @@ export function createRetransCounters(): RetransCounters {
     retransmits,
     resets,
     failures,
+    totals,
     get malformed() {
       return malformed;
     },
     socket(flow) {
-      const own = facts["@own"].get(flow.id);
-      return own === undefined
-        ? null
-        : unpackSocket(own, facts["@rtt"].get(flow.id) ?? null, facts["@win"].get(flow.id) ?? null);
+      const word = (map: keyof typeof facts) => {
+        const value = facts[map].get(flow.id);
+        return value === undefined ? null : BigInt.asUintN(64, BigInt(value));
+      };
+      const own = word("@own");
+      if (own === null) return null;
+      const socket = unpackSocket(own, word("@rtt"), word("@win"));
+      // Whose it was, once nobody has it any more.
+      return socket.inode === 0 ? { ...socket, inode: inodes.get(flow.id) ?? 0 } : socket;
     },
     read(message) {
-      if (message.kind !== "map" || !/^@(?:seg|rst|failed|unsent|own|rtt|win)$/.test(message.name))
+      if (
+        message.kind !== "map" ||
+        !/^@(?:total|resets|seg|rst|failed|unsent|own|rtt|win)$/.test(message.name)
+      )
         return false;
       for (const { key, value } of message.entries) {
         const isNumber = typeof value === "number" || typeof value === "bigint";

@@ -93,6 +93,8 @@ function stateName(number: number): TcpState | null {
 export interface SocketFacts {
   /** 0: nobody's any more. */
   readonly inode: number;
+  /** Retransmission timeout in jiffies, to two of them; null where it was not read. */
+  readonly rto: number | null;
   /** Timeouts in a row. */
   readonly timeouts: number;
   readonly congestion: string | null;
@@ -116,6 +118,7 @@ export function unpackSocket(own: bigint, rtt: bigint | null, win: bigint | null
   const threshold = win === null ? NO_THRESHOLD : low(win);
   return {
     inode: low(own),
+    rto: own >> 48n === 0n ? null : 2 * Number(own >> 48n),
     timeouts: Number((own >> 32n) & 0xffn),
     congestion: rtt === null ? null : (CONGESTION[Number((own >> 40n) & 0xffn)] ?? null),
     rttMs: rtt === null || low(rtt) === 0 ? null : low(rtt) / 1000,

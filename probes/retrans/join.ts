@@ -7,7 +7,7 @@ import type {
 } from "../../src/diagnose/rules/retrans/facts.ts";
 import { tellDrop, type ReasonTable } from "../../src/reduce/drop-facts.ts";
 import type { Flow } from "./flow.ts";
-import { nameFlow, nameReset, type Naming } from "./rows.ts";
+import { isWanted, nameFlow, nameReset, type Naming } from "./rows.ts";
 
 /** The two ends of a connection in one order, so that both directions are the same. */
 function pairId(a: string | null, aPort: number | null, b: string | null, bPort: number | null): string {
@@ -37,13 +37,14 @@ export function buildFacts(input: JoinInput): RetransFacts {
     return entry;
   };
   for (const { flow, kind, segments, events } of counters.retransmits.values()) {
+    if (!isWanted(flow, input)) continue;
     const entry = entryOf(flow);
     entry.segments += segments;
     entry.packets += events;
     entry.byKind[kind] = (entry.byKind[kind] ?? 0) + segments;
   }
   const unsent = Map.groupBy(
-    [...counters.failures.values()].filter((failure) => !failure.isCounted),
+    [...counters.failures.values()].filter((failure) => !failure.isCounted && isWanted(failure.flow, input)),
     ({ flow }) => flow.id,
   );
   for (const [first] of unsent.values()) if (first !== undefined) entryOf(first.flow);
@@ -68,7 +69,8 @@ export function buildFacts(input: JoinInput): RetransFacts {
       unsent: (unsent.get(flow.id) ?? []).map(({ error, count }) => ({ error, count })),
     };
   });
-  const resets = [...counters.resets.values()].map((reset): ResetFlow => {
+  const wanted = [...counters.resets.values()].filter(({ flow }) => isWanted(flow, input));
+  const resets = wanted.map((reset): ResetFlow => {
     const row = nameReset(reset.flow, reset, counters.socket(reset.flow)?.inode ?? 0, input);
     return {
       ...row,

@@ -1,3 +1,4 @@
+import { resetReasons } from "../../src/catalogue/load.ts";
 import { defineProbe } from "../../src/probe/define.ts";
 import { prepareRetrans } from "./program.ts";
 import { runRetrans } from "./run.ts";
@@ -8,13 +9,14 @@ export default defineProbe({
   description: `Counts every TCP segment that is sent again, by flow and by what made the kernel send it (timeout, acknowledgements, loss probe,
 handshake), and every reset sent or received. Segments add up to the kernel's own TcpRetransSegs. Packets of the same connections that
 this host dropped meanwhile are counted beside: so the report can tell loss made here from loss on the way.`,
-  filters: ["netns", "host", "port"],
+  filters: ["pid", "comm", "netns", "host", "port"],
   hasEvents: true,
   needsBtf: true,
   attach: [
     {
       points: [
         "tracepoint:tcp:tcp_retransmit_skb",
+        "tracepoint:tcp:tcp_destroy_sock",
         "tracepoint:tcp:tcp_retransmit_synack",
         "tracepoint:tcp:tcp_send_reset",
         "tracepoint:tcp:tcp_receive_reset",
@@ -24,6 +26,7 @@ this host dropped meanwhile are counted beside: so the report can tell loss made
     {
       points: [
         "tracepoint:tcp:tcp_retransmit_skb",
+        "tracepoint:tcp:tcp_destroy_sock",
         "tracepoint:tcp:tcp_send_reset",
         "tracepoint:tcp:tcp_receive_reset",
         "tracepoint:skb:kfree_skb",
@@ -33,6 +36,14 @@ this host dropped meanwhile are counted beside: so the report can tell loss made
   ],
   mapKeys: 16_384,
   evidence: ["network"],
+  topics: () =>
+    Object.entries(resetReasons()).map(([name, { meaning, check }]) => ({
+      name,
+      kind: "reset reason",
+      text: meaning,
+      check,
+      fix: [],
+    })),
   prepare: prepareRetrans,
   run: runRetrans,
 });

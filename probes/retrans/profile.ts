@@ -2,6 +2,7 @@ import type { Profile, Sample } from "../../src/profile/model.ts";
 import { formatEnd } from "../../src/reduce/address.ts";
 import { apportion, type StackBook } from "../../src/reduce/stacks.ts";
 import type { ResetRow, RetransmitRow } from "./rows.ts";
+import type { Totals } from "./totals.ts";
 
 type Row = Pick<RetransmitRow, "netns" | "destination" | "destinationPort" | "source" | "sourcePort">;
 
@@ -33,9 +34,10 @@ export function buildProfiles(
   retransmits: readonly RetransmitRow[],
   resets: readonly ResetRow[],
   book: StackBook,
+  totals: Pick<Totals, "unattributed" | "unattributedResets">,
 ): Profile[] {
   const profiles: Profile[] = [];
-  if (retransmits.length > 0) {
+  if (retransmits.length > 0 || totals.unattributed > 0) {
     const samples = weigh(
       retransmits,
       (row) => row.segments,
@@ -43,13 +45,20 @@ export function buildProfiles(
       retransmitKeys,
       book,
     );
+    samples.push(...unplaced(totals.unattributed));
     profiles.push({ name: "segments sent again", unit: "none", order: "none", samples });
   }
-  if (resets.length > 0) {
+  if (resets.length > 0 || totals.unattributedResets > 0) {
     const samples = weigh(resets, (row) => row.count, resetCause, resetKeys, book);
+    samples.push(...unplaced(totals.unattributedResets));
     profiles.push({ name: "resets", unit: "none", order: "none", samples });
   }
   return profiles;
+}
+
+/** What found no place in the kernel's table of flows. */
+function unplaced(weight: number): Sample[] {
+  return weight === 0 ? [] : [{ stack: [{ name: "connections beyond the table", file: "flow" }], weight }];
 }
 
 function weigh<R extends Row>(

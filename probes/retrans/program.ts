@@ -82,7 +82,9 @@ function describeNetns({ name, kind, path, pid, comm }: NetnsInfo): JsonObject {
 
 /** Without types the program sees no addresses: a filter on them would hide everything silently. */
 function refuseFilters(options: PrepareContext["options"]): void {
-  const used = (["netns", "host", "port"] as const).find((name) => options[name] !== undefined);
+  const used = (["pid", "comm", "netns", "host", "port"] as const).find(
+    (name) => options[name] !== undefined,
+  );
   if (used === undefined) return;
   throw new TraceError(EXIT.usage, `--${used} cannot be used with this bpftrace and kernel`, {
     why: "there is no type information (BTF) for it, so sockets cannot be looked into",

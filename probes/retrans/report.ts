@@ -1,13 +1,15 @@
-import { counterDelta } from "../../src/diagnose/facts.ts";
 import type { Finding } from "../../src/diagnose/finding.ts";
 import type { NetDelta } from "../../src/evidence/net/types.ts";
 import type { EndInfo, SessionInfo } from "../../src/probe/define.ts";
 import type { Block } from "../../src/probe/report.ts";
 import { formatEnd } from "../../src/reduce/address.ts";
+import { describeResetReason } from "../../src/catalogue/load.ts";
 import { hostTables } from "../../src/reduce/host-tables.ts";
 import { formatCount, formatRate, formatSeconds, plural } from "../../src/text/format.ts";
 import type { Kind } from "./flow.ts";
 import type { ResetRow, RetransmitRow } from "./rows.ts";
+import type { Share } from "./shares.ts";
+import type { Totals } from "./totals.ts";
 
 export interface ReportInput {
   readonly session: SessionInfo;
@@ -16,16 +18,9 @@ export interface ReportInput {
   readonly totals: Totals;
   readonly findings: readonly Finding[];
   readonly networks: readonly NetDelta[];
+  readonly shares: readonly Share[];
   readonly end: EndInfo;
   readonly spark: readonly number[];
-}
-
-export interface Totals {
-  readonly events: number;
-  readonly segments: number;
-  readonly byKind: Readonly<Record<Kind, number>>;
-  readonly sent: number;
-  readonly received: number;
 }
 
 const MAX_ROWS = 20;
@@ -50,7 +45,7 @@ export function tellKinds(byKind: Readonly<Partial<Record<Kind, number>>>): stri
 }
 
 export function buildReport(input: ReportInput): Block[] {
-  const { session, end, totals } = input;
+  const { session, end } = input;
   return [
     {
       kind: "text",
@@ -61,16 +56,10 @@ export function buildReport(input: ReportInput): Block[] {
     { kind: "findings", findings: input.findings },
     ...(input.rows.length === 0 ? [] : [flowTable(input.rows, MAX_ROWS)]),
     ...resetTable(input.resets),
+    ...tellReasons(input.resets),
     ...shareTable(input),
-    ...hostTables(input.networks),
-    {
-      kind: "text",
-      text:
-        end.lost === 0
-          ? `Nothing lost: ${plural(totals.segments, "segment")} in ${plural(totals.events, "event")} counted.`
-          : `${plural(end.lost, "event")} lost before trace could read them; totals are exact but for events the kernel skipped.`,
-      tone: end.lost === 0 ? "dim" : "warn",
-    },
+    ...hostTables(pickNetworks(input)),
+    ...lossLine(input),
   ];
 }
 
@@ -202,35 +191,93 @@ function resetTable(resets: readonly ResetRow[]): Block[] {
   ];
 }
 
-/** What was sent again as a part of all that was sent, per namespace, beside the kernel's own count. */
-function shareTable({ rows, networks, session }: ReportInput): Block[] {
-  const isFiltered = ["host", "port"].some((name) => session.options[name] !== undefined);
-  const lines = networks.flatMap((network) => {
-    const counted = counterDelta(network, "TcpRetransSegs");
-    const seen = rows
-      .filter((row) => row.netns?.inode === network.netns.inode)
-      .reduce((sum, row) => sum + row.segments, 0);
-    if (counted === 0 && seen === 0) return [];
-    const out = counterDelta(network, "TcpOutSegs") + counted;
-    const share = out === 0 ? "–" : `${((100 * counted) / out).toFixed(2)} %`;
-    const name = network.netns.name ?? String(network.netns.inode);
-    // Without the kernel's types no segment has a namespace.
-    const traced = session.tables["types"] === false ? "–" : formatCount(seen);
-    return [[name, formatCount(out), formatCount(counted), share, traced]];
+/** Where only some connections were asked for: the namespaces they were seen in, and those of the findings. */
+function pickNetworks({ rows, resets, findings, networks, session }: ReportInput): readonly NetDelta[] {
+  if (!["host", "port", "pid", "comm", "netns"].some((name) => session.options[name] !== undefined))
+    return networks;
+  const seen = new Set([...rows, ...resets, ...findings].flatMap(({ netns }) => netns?.inode ?? []));
+  return networks.filter(({ netns }) => seen.has(netns.inode));
+}
+
+/** The reasons in words. What came in has none: the peer's kernel knows it. */
+function tellReasons(resets: readonly ResetRow[]): Block[] {
+  const reasons = [...new Set(resets.flatMap(({ reason }) => reason ?? []))];
+  return reasons.slice(0, MAX_RESETS).flatMap((reason) => {
+    const entry = describeResetReason(reason);
+    return entry === null ? [] : [note(`${reason}: ${entry.meaning}`)];
   });
-  if (lines.length === 0) return [];
+}
+
+/** What was sent again as a part of all that was sent, per namespace, beside the kernel's own count. */
+function shareTable({ shares, session }: ReportInput): Block[] {
+  if (shares.length === 0) return [];
+  const asked = ["host", "port", "pid", "comm"].filter((name) => session.options[name] !== undefined);
+  const hasRefused = shares.some(({ refused }) => refused > 0);
   return [
     {
       kind: "table",
-      title: `Sent again, by the kernel's own count${isFiltered ? " (all connections, not only those asked for)" : ""}`,
+      title: "Sent again, by the kernel's own count",
       columns: [
         { header: "NETNS", shrink: 1 },
         { header: "SEGMENTS OUT", align: "right" },
         { header: "RetransSegs", align: "right" },
         { header: "SHARE", align: "right" },
+        ...(hasRefused ? [{ header: "REFUSED", align: "right" as const }] : []),
         { header: "TRACED", align: "right" },
       ],
-      rows: lines,
+      rows: shares.map((row) => [
+        row.netns.name ?? String(row.netns.inode),
+        formatCount(row.sentSegments),
+        formatCount(row.retransSegs),
+        row.share === null ? "–" : `${(100 * row.share).toFixed(2)} %`,
+        ...(hasRefused ? [formatCount(row.refused)] : []),
+        row.traced === null ? "–" : formatCount(row.traced),
+      ]),
     },
+    ...(asked.length === 0
+      ? []
+      : [
+          note(
+            `TRACED is what was asked for with ${asked.map((name) => `--${name}`).join(", ")}; the rest is of all connections.`,
+          ),
+        ]),
+    ...(hasRefused
+      ? [
+          note(
+            session.tables["errField"] === true
+              ? "REFUSED: counted as sent again, and refused on the way out of this host (firewall, full queue)."
+              : "REFUSED: counted as sent again, and refused on the way out of this host (firewall, full queue). Before Linux 6.17 these have no event, so TRACED lacks them.",
+          ),
+        ]
+      : []),
+  ];
+}
+
+function note(text: string): Block {
+  return { kind: "text", text, tone: "dim" };
+}
+
+/** What the totals leave out, if anything. */
+function lossLine({ totals, end, session }: ReportInput): Block[] {
+  const counted = `${plural(totals.segments, "segment")} in ${plural(totals.events, "event")} counted`;
+  const beyond = totals.unattributed + totals.unattributedResets;
+  const isOfProcess = session.options["pid"] !== undefined || session.options["comm"] !== undefined;
+  return [
+    end.lost === 0
+      ? note(
+          `Nothing lost: ${counted}${beyond === 0 ? "" : `, ${formatCount(totals.unattributed)} of them and ${plural(totals.unattributedResets, "reset")} in no row (the kernel's table of connections was full)`}.`,
+        )
+      : {
+          kind: "text",
+          text: `${plural(end.lost, "event")} lost before trace could count ${end.lost === 1 ? "it" : "them"}: ${counted}; RetransSegs above is the kernel's own count.`,
+          tone: "warn",
+        },
+    ...(isOfProcess && totals.ofUnknown > 0
+      ? [
+          note(
+            `Left out: ${formatCount(totals.ofUnknown)} segments and resets of connections whose process is not known.`,
+          ),
+        ]
+      : []),
   ];
 }

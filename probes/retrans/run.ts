@@ -11,11 +11,24 @@ import { createStackBook } from "../../src/reduce/stacks.ts";
 import { formatCount, formatRate, plural } from "../../src/text/format.ts";
 import { createRetransCounters } from "./counters.ts";
 import { parseDropSample } from "./drop-sample.ts";
-import type { Flow, Kind } from "./flow.ts";
+import type { Flow } from "./flow.ts";
+import { parseHz } from "./jiffies.ts";
 import { buildFacts } from "./join.ts";
+import { createOwnerBook } from "./owners.ts";
 import { buildProfiles, flowGroup, resetCause, resetKeys, retransmitKeys } from "./profile.ts";
-import { buildReport, flowTable, formatFlow, tellKinds, type Totals } from "./report.ts";
-import { listResets, listRetransmits, nameFlow, nameReset, nameRetransmit, type Naming } from "./rows.ts";
+import { buildReport, flowTable, formatFlow, tellKinds } from "./report.ts";
+import {
+  countUnknown,
+  isWanted,
+  listResets,
+  listRetransmits,
+  nameFlow,
+  nameReset,
+  nameRetransmit,
+  type Naming,
+} from "./rows.ts";
+import { listShares } from "./shares.ts";
+import { takeTotals } from "./totals.ts";
 import { parseEvent, parseSample, type Event, type Sample } from "./samples.ts";
 
 /** Intervals the sparkline remembers. */
@@ -35,11 +48,27 @@ export function runRetrans(context: RunContext): ProbeRun {
   const stacks = createStackBook();
   const dropStacks = createStackBook();
   const reasons = createReasonTable(objectOf(tables["reasons"]), tables["reasonField"] === true);
-  const naming: Naming = { names, evidence, counters, resetReasons: objectOf(tables["resetReasons"]) };
+  const owners = createOwnerBook(evidence);
+  const { pid, comm } = context.options;
+  const isOfProcess = pid !== undefined || comm !== undefined;
+  const naming: Naming = {
+    names,
+    evidence,
+    owners,
+    counters,
+    resetReasons: objectOf(tables["resetReasons"]),
+    hz: () => hz,
+    isWanted: (owner) =>
+      !isOfProcess ||
+      (owner !== null &&
+        (pid === undefined || owner.pid === pid) &&
+        (comm === undefined || owner.comm === comm)),
+  };
   const samples: Sample[] = [];
   const events: Event[] = [];
   const spark: number[] = [];
-  let reportedSegments = 0;
+  let reported = { events: 0, segments: 0 };
+  let hz: number | null = null;
   let reportedMalformed = 0;
   let clockOffset: number | null = null;
   for (const [key, value] of Object.entries(objectOf(tables["netns"])))
@@ -77,7 +106,17 @@ export function runRetrans(context: RunContext): ProbeRun {
       const sample = parseSample(text);
       if (sample === null) return malformed();
       wantFlow(sample.flow, sample.socket);
+      owners.sawPid(sample.flow, sample.pid);
+      if (sample.number !== 0n) owners.sawReset(sample.flow, sample.number);
       if (samples.length < MAX_WAITING) samples.push(sample);
+      return;
+    }
+    if (text.startsWith("P\t") || text.startsWith("O\t")) {
+      if (!owners.read(text)) malformed();
+      return;
+    }
+    if (text.startsWith("J\t")) {
+      hz ??= parseHz(text);
       return;
     }
     const event = parseEvent(text);
@@ -85,6 +124,7 @@ export function runRetrans(context: RunContext): ProbeRun {
     // The kernel's clock against the session's: taken once, as near as the first event's delivery.
     clockOffset ??= at - event.seconds;
     wantFlow(event.flow, event.type === "reset" ? event.inode : event.socket.inode);
+    owners.sawPid(event.flow, event.pid);
     events.push(event);
   }
 
@@ -92,6 +132,7 @@ export function runRetrans(context: RunContext): ProbeRun {
   function flushEvents(): void {
     for (const event of events.splice(0)) {
       const at = event.seconds + (clockOffset ?? 0);
+      if (!isWanted(event.flow, naming, event.type === "reset" ? event.inode : event.socket.inode)) continue;
       if (event.type === "reset") {
         const row = nameReset(event.flow, event.what, event.inode, naming);
         context.print(
@@ -114,20 +155,13 @@ export function runRetrans(context: RunContext): ProbeRun {
     }
   }
 
-  function total(): Totals {
-    const byKind: Record<Kind, number> = { rto: 0, fast: 0, tlp: 0, syn: 0, synack: 0, other: 0 };
-    let [count, segments, sent, received] = [0, 0, 0, 0];
-    for (const row of counters.retransmits.values()) {
-      byKind[row.kind] += row.segments;
-      count += row.events;
-      segments += row.segments;
-    }
-    for (const row of counters.resets.values()) {
-      if (row.direction === "sent") sent += row.count;
-      else received += row.count;
-    }
-    return { events: count, segments, byKind, sent, received };
-  }
+  const total = () =>
+    takeTotals(
+      counters.totals,
+      listRetransmits(naming, false),
+      listResets(naming, false),
+      isOfProcess ? countUnknown(naming) : null,
+    );
 
   function fileSamples(): void {
     for (const { flow, what, frames } of samples) {
@@ -151,8 +185,9 @@ export function runRetrans(context: RunContext): ProbeRun {
       wantNames();
       flushEvents();
       const now = total();
-      const segments = now.segments - reportedSegments;
-      reportedSegments = now.segments;
+      const sendings = Math.max(0, now.events - reported.events);
+      const segments = Math.max(0, now.segments - reported.segments);
+      reported = now;
       const flows = listRetransmits(naming, true);
       const resets = listResets(naming, true);
       counters.settle();
@@ -161,7 +196,7 @@ export function runRetrans(context: RunContext): ProbeRun {
         if (spark.length > MAX_SPARK) spark.shift();
       }
       return {
-        events: flows.reduce((sum, row) => sum + row.count, 0),
+        events: sendings,
         segments,
         flows: flows.map(toRecord),
         resets: resets.map(toRecord),
@@ -188,11 +223,15 @@ export function runRetrans(context: RunContext): ProbeRun {
         networks.length === 0
           ? []
           : diagnoseRetransmits(buildFacts({ ...naming, seconds: end.seconds, drops, reasons }));
+      const shares = listShares(rows, networks, { hasTypes: tables["types"] !== false });
       fileSamples();
       return {
         summary: {
           retransmits: { events: totals.events, segments: totals.segments, byKind: { ...totals.byKind } },
           resets: { sent: totals.sent, received: totals.received },
+          unattributed: totals.unattributed,
+          unattributedResets: totals.unattributedResets,
+          shares: shares.map(toRecord),
           flows: rows.map(toRecord),
           resetFlows: resets.map(toRecord),
           counters: counterRecords(networks),
@@ -205,10 +244,11 @@ export function runRetrans(context: RunContext): ProbeRun {
           totals,
           findings,
           networks,
+          shares,
           end,
           spark,
         }),
-        profiles: buildProfiles(rows, resets, stacks),
+        profiles: buildProfiles(rows, resets, stacks, totals),
       };
     },
   };

@@ -9,22 +9,30 @@ export interface Sample {
   readonly what: { readonly retransmit: RetransmitWhat } | { readonly reset: ResetWhat };
   /** Inode of the socket; 0: none. */
   readonly socket: number;
+  /** Process that held the socket's lock; 0: none. */
+  readonly pid: number;
+  /** Of a reset: what an `O` record will call the connection. 0 for others. */
+  readonly number: bigint;
   /** Root first. */
   readonly frames: readonly string[];
 }
 
-/** Reads `S|T\twhat\tplace\ts0\ts1\td0\td1\tinode\tstack`; null when the text is not one. */
+/** Reads `S\twhat\tplace\ts0\ts1\td0\td1\tinode\tpid\tstack`, or `T` with a number after the pid; null when the text is not one. */
 export function parseSample(text: string): Sample | null {
   const parts = text.split("\t");
-  const words = readWords(parts.slice(1, 8).join(","), 7);
-  if (words === null || parts.length < 9) return null;
-  const [what = 0n, place = 0n, s0 = 0n, s1 = 0n, d0 = 0n, d1 = 0n, inode = 0n] = words;
-  const number = Number(what);
+  const head = parts[0] === "S" ? 8 : 9;
+  const words = readWords(parts.slice(1, head + 1).join(","), head);
+  if (words === null || parts.length < head + 2) return null;
+  const [what = 0n, place = 0n, s0 = 0n, s1 = 0n, d0 = 0n, d1 = 0n, inode = 0n, pid = 0n, number = 0n] =
+    words;
+  const packed = Number(what);
   return {
     flow: unpackFlow([place, s0, s1, d0, d1]),
     socket: Number(inode),
-    what: parts[0] === "S" ? { retransmit: unpackRetransmit(number) } : { reset: unpackReset(number) },
-    frames: readFrames(parts.slice(8).join("\t")),
+    pid: Number(pid),
+    number,
+    what: parts[0] === "S" ? { retransmit: unpackRetransmit(packed) } : { reset: unpackReset(packed) },
+    frames: readFrames(parts.slice(head + 1).join("\t")),
   };
 }
 
@@ -33,6 +41,8 @@ export type Event = {
   /** Kernel clock, seconds since boot. */
   readonly seconds: number;
   readonly flow: Flow;
+  /** Process that held the socket's lock; 0: none. */
+  readonly pid: number;
 } & (
   | {
       readonly type: "retransmit";
@@ -49,18 +59,26 @@ export type Event = {
 export function parseEvent(text: string): Event | null {
   const [tag, ...parts] = text.split("\t");
   if (tag !== "E" && tag !== "X") return null;
-  const words = readWords(parts.join(","), tag === "E" ? 12 : 8);
+  const words = readWords(parts.join(","), tag === "E" ? 13 : 9);
   if (words === null) return null;
   const [nanoseconds = 0n, what = 0n, place = 0n, s0 = 0n, s1 = 0n, d0 = 0n, d1 = 0n, ...rest] = words;
   const flow = unpackFlow([place, s0, s1, d0, d1]);
   const seconds = Number(nanoseconds / 1000n) / 1e6;
   if (tag === "X")
-    return { type: "reset", seconds, flow, what: unpackReset(Number(what)), inode: Number(rest[0] ?? 0n) };
-  const [segments = 0n, error = 0n, own = 0n, rtt = 0n, win = 0n] = rest;
+    return {
+      type: "reset",
+      seconds,
+      flow,
+      pid: Number(rest[1] ?? 0n),
+      what: unpackReset(Number(what)),
+      inode: Number(rest[0] ?? 0n),
+    };
+  const [segments = 0n, error = 0n, own = 0n, rtt = 0n, win = 0n, pid = 0n] = rest;
   return {
     type: "retransmit",
     seconds,
     flow,
+    pid: Number(pid),
     what: unpackRetransmit(Number(what)),
     segments: Number(segments),
     error: Number(error) | 0,

@@ -4,12 +4,14 @@
  */
 import counterData from "./counters.json" with { type: "json" };
 import threadData from "./kernel-threads.json" with { type: "json" };
+import resetData from "./reset-reasons.json" with { type: "json" };
 import type {
   CounterEntry,
   IgnoredCounters,
   KernelThreadCatalogue,
   KernelThreadDescription,
   KernelThreadEntry,
+  ResetReasonEntry,
   SoftirqEntry,
   WorkqueueEntry,
 } from "./types.ts";
@@ -18,6 +20,7 @@ import { typeCounters } from "./typed.ts";
 const COUNTERS = typeCounters(counterData.counters);
 const IGNORED: readonly IgnoredCounters[] = counterData.ignored;
 const THREADS: KernelThreadCatalogue = threadData;
+const RESETS: Readonly<Record<string, ResetReasonEntry>> = resetData;
 
 /** Names longer than this were cut off by kernels before 5.17 (TASK_COMM_LEN - 1). */
 const OLD_COMM_LENGTH = 15;
@@ -47,6 +50,16 @@ export function counters(): Readonly<Record<string, CounterEntry>> {
 /** The entry of one counter, or null: also for names such as `constructor` that are no entries. */
 export function describeCounter(name: string): CounterEntry | null {
   return ownValue(COUNTERS, name);
+}
+
+/** Every reason the kernel gives for a reset that it sends (`enum sk_rst_reason`, Linux 6.10 and later), without its prefix. */
+export function resetReasons(): Readonly<Record<string, ResetReasonEntry>> {
+  return RESETS;
+}
+
+/** The entry of one reason, or null. */
+export function describeResetReason(name: string): ResetReasonEntry | null {
+  return ownValue(RESETS, name);
 }
 
 /** Why a counter is left out on purpose (it does not speak of loss), or null where it is not left out. */

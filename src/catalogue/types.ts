@@ -7,6 +7,14 @@
  * Words in capitals (GATEWAY, BRIDGE, REMOTE …) are for the operator to fill in.
  */
 
+/** What a reason of a reset means. */
+export interface ResetReasonEntry {
+  readonly meaning: string;
+  /** For the sentence "nginx reset 5 connections: it …", where a program did it; null where it was the kernel by itself. */
+  readonly abort: string | null;
+  readonly check: readonly string[];
+}
+
 /** Whether a drop hurts: real loss, depends on the circumstances, or normal. */
 export const DROP_CLASSES = ["loss", "depends", "benign"] as const;
 export type DropClass = (typeof DROP_CLASSES)[number];

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import type { NetnsInfo } from "./namespaces.ts";
 import { parseProcNet } from "./proc-net.ts";
 import { listPids, readComm } from "./processes.ts";
@@ -35,16 +36,21 @@ export interface SocketOptions {
   readonly root?: string;
   /** File descriptors looked at in one scan. */
   readonly maxDescriptors?: number;
-  /** Seconds for which a scan is used again for sockets that it did not find. */
-  readonly maxAge?: number;
   /** Seconds of any clock that only goes forward. */
   readonly now?: () => number;
+  /** Waits that many seconds. */
+  readonly sleep?: (seconds: number) => Promise<void>;
 }
 
 /** About a second of `readlink`: a busy host has some 10,000 descriptors, a proxy with 500,000 is cut short. */
 const MAX_DESCRIPTORS = 200_000;
-/** A socket that is newer than the scan is looked for again, but not for every lookup in a burst. */
-const MAX_AGE = 2;
+/**
+ * Between two scans passes this many times what the last one took: a burst of new sockets costs a tenth of one CPU at most, and on a small
+ * machine a process that lives for a fraction of a second is still seen.
+ */
+const REST = 9;
+/** Bounds of that pause, seconds. */
+const REST_BOUNDS = { least: 0.02, most: 2 };
 const TCP_LISTEN = 10;
 const UDP_UNCONNECTED = 7;
 
@@ -52,23 +58,38 @@ const UDP_UNCONNECTED = 7;
 export function createSocketDirectory(options: SocketOptions = {}): SocketDirectory {
   const root = options.root ?? "";
   const maxDescriptors = options.maxDescriptors ?? MAX_DESCRIPTORS;
-  const maxAge = options.maxAge ?? MAX_AGE;
   const now = options.now ?? (() => performance.now() / 1000);
-  let scan: { owners: Map<number, number>; truncated: boolean; time: number } | null = null;
-  let running: Promise<Map<number, number>> | null = null;
+  const sleep = options.sleep ?? ((seconds) => delay(seconds * 1000));
+  let scan: { owners: Map<number, number>; truncated: boolean; restUntil: number } | null = null;
+  let running: Promise<unknown> | null = null;
+  let next: Promise<ReadonlyMap<number, number>> | null = null;
 
-  async function runScan(): Promise<Map<number, number>> {
+  async function runScan(): Promise<ReadonlyMap<number, number>> {
+    const start = now();
     const result = await scanSockets(root, maxDescriptors);
-    scan = { ...result, time: now() };
-    running = null;
+    const rest = Math.min(REST_BOUNDS.most, Math.max(REST_BOUNDS.least, REST * (now() - start)));
+    scan = { ...result, restUntil: now() + rest };
     return result.owners;
   }
 
+  /** A scan that begins after this call: one under way may have passed the process already. All who ask meanwhile share it. */
+  function scanAgain(): Promise<ReadonlyMap<number, number>> {
+    next ??= (async () => {
+      await running;
+      const rest = (scan?.restUntil ?? 0) - now();
+      if (rest > 0) await sleep(rest);
+      next = null;
+      const begun = runScan();
+      running = begun;
+      return await begun;
+    })();
+    return next;
+  }
+
   async function ownerOf(inode: number): Promise<SocketOwner | null> {
-    let pid = scan?.owners.get(inode);
-    if (pid === undefined && (scan === null || now() - scan.time >= maxAge)) {
-      pid = (await (running ??= runScan())).get(inode);
-    }
+    // Sockets of the kernel have no inode.
+    if (inode === 0) return null;
+    const pid = scan?.owners.get(inode) ?? (await scanAgain()).get(inode);
     return pid === undefined ? null : { pid, comm: await readComm(root, pid) };
   }
 
@@ -86,11 +107,16 @@ export function createSocketDirectory(options: SocketOptions = {}): SocketDirect
     const sockets = texts
       .flatMap((text) => parseProcNet(text ?? ""))
       .filter((socket) => socket.state === wanted && (port === undefined || socket.port === port));
-    const listeners: Listener[] = [];
-    for (const { address, port: own, uid, inode } of sockets) {
-      listeners.push({ protocol, address, port: own, uid, inode, owner: await ownerOf(inode) });
-    }
-    return listeners;
+    return await Promise.all(
+      sockets.map(async ({ address, port: own, uid, inode }): Promise<Listener> => ({
+        protocol,
+        address,
+        port: own,
+        uid,
+        inode,
+        owner: await ownerOf(inode),
+      })),
+    );
   }
 
   return { ownerOf, findListeners, isTruncated: () => scan?.truncated ?? false };

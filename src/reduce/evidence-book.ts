@@ -15,6 +15,9 @@ export interface EvidenceBook {
   owners(): ReadonlyMap<number, Owner>;
 }
 
+/** The name of a process that ended before it could be asked for. */
+export const UNKNOWN_NAME = "?";
+
 export function createEvidenceBook(ask: Asker): EvidenceBook {
   const ends: { before: RawNet[]; after: RawNet[] } = { before: [], after: [] };
   const owners = new Map<number, Owner>();
@@ -45,5 +48,5 @@ export function createEvidenceBook(ask: Asker): EvidenceBook {
 function readOwner(value: unknown): Owner | null {
   if (value === null || typeof value !== "object" || Array.isArray(value)) return null;
   const { pid, comm } = value as { pid?: unknown; comm?: unknown };
-  return typeof pid === "number" ? { pid, comm: typeof comm === "string" ? comm : "?" } : null;
+  return typeof pid === "number" ? { pid, comm: typeof comm === "string" ? comm : UNKNOWN_NAME } : null;
 }

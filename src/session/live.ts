@@ -35,8 +35,11 @@ export interface LiveRun {
   readonly done: Promise<void>;
 }
 
-/** Answers that are still missing this long after the end (seconds) are given up: the report must not wait for a sick host. */
-const ANSWER_PATIENCE = 3;
+/**
+ * Answers that are still missing this long after the end (seconds) are given up: the report must not wait for a sick host. More than reading
+ * all namespaces may take by its own bounds (src/evidence/net/collect), else a busy host has events and no evidence.
+ */
+const ANSWER_PATIENCE = 8;
 
 /** How long bpftrace may print what it has read before it is asked to end (seconds): see `waitUntilIdle`. */
 const DRAIN_PATIENCE = 1;

@@ -62,6 +62,7 @@ export function createSession(
   const notices = createNotices();
   const stderr: string[] = [];
   const asked = new Set<string>();
+  const missing = new Set(definition.evidence ?? []);
   let lost = 0;
   let attached = false;
   let readyAt: number | null = null;
@@ -197,6 +198,7 @@ export function createSession(
           record("ready", input.at, {});
           return;
         case "fact":
+          if (input.fact.key === "after" && input.fact.value !== null) missing.delete(input.fact.fact);
           run.fact?.(input.fact, input.at);
           return;
         case "tick": {
@@ -250,6 +252,15 @@ export function createSession(
           record("interval", now, { seconds: roundTime(Math.max(0, now - lastTick)), ...fields });
       }
       const error = judgeEnd();
+      // A recording that was cut has said so already.
+      if (readyAt !== null && stoppedAt !== null && exit?.cut !== true)
+        for (const name of missing)
+          notice({
+            level: "warning",
+            code: "degraded",
+            message: `the host's own numbers at the end (${name}) could not be read in time: no findings from them`,
+            count: 1,
+          });
       const result = run.finish({ seconds, lost, profile });
       flushNotices(now);
       return {

@@ -105,17 +105,31 @@ describe("who", () => {
     expect(await sockets.findListeners({ ...NETNS, pid: null }, "tcp")).toEqual([]);
   });
 
-  test("a socket newer than the scan is found once the scan is old", async () => {
-    let time = 0;
+  test("a socket newer than the scan is found by the next one, which those who ask share", async () => {
     const root = makeTree(MACHINE);
     const { symlinkSync } = await import("node:fs");
-    const sockets = createSocketDirectory({ root, maxAge: 2, now: () => time });
+    const pauses: number[] = [];
+    const sockets = createSocketDirectory({
+      root,
+      now: () => 100,
+      sleep: async (seconds) => {
+        pauses.push(seconds);
+        await Promise.resolve();
+      },
+    });
     expect(await sockets.ownerOf(600)).toBeNull();
     symlinkSync("socket:[600]", `${root}/proc/20/fd/9`);
-    time = 1.9;
-    expect(await sockets.ownerOf(600)).toBeNull();
-    time = 2;
-    expect(await sockets.ownerOf(600)).toEqual({ pid: 20, comm: "p20" });
+    symlinkSync("socket:[601]", `${root}/proc/20/fd/10`);
+    expect(await Promise.all([600, 601, 602].map((inode) => sockets.ownerOf(inode)))).toEqual([
+      { pid: 20, comm: "p20" },
+      { pid: 20, comm: "p20" },
+      null,
+    ]);
+    // Known ones, and the kernel's own, need no scan.
+    expect(await sockets.ownerOf(501)).toEqual({ pid: 9, comm: "p9" });
+    expect(await sockets.ownerOf(0)).toBeNull();
+    expect(pauses).toHaveLength(1);
+    expect(pauses[0]).toBeGreaterThan(0);
   });
 
   test("a scan is bounded and says so", async () => {

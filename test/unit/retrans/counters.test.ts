@@ -51,6 +51,7 @@ describe("counters of retransmits", () => {
     const flow = [...counters.retransmits.values()][0]?.flow;
     expect(flow && counters.socket(flow)).toEqual({
       inode: 0,
+      rto: null,
       timeouts: 5,
       congestion: "Loss",
       rttMs: 1.5,
@@ -58,6 +59,30 @@ describe("counters of retransmits", () => {
       ssthresh: null,
       inFlight: 3,
     });
+  });
+
+  it("remembers whose a socket was once nobody has it, and how long it waits", () => {
+    const counters = createRetransCounters();
+    counters.read(map("@seg", [`257,${FLOW}`, (1n << 40n) + 1n]));
+    counters.read(map("@own", [FLOW, (100n << 48n) + 4711n]));
+    counters.read(map("@own", [FLOW, 200n << 48n]));
+    const flow = [...counters.retransmits.values()][0]?.flow;
+    expect(flow && counters.socket(flow)).toMatchObject({ inode: 4711, rto: 400 });
+  });
+
+  it("has totals that do not need the tables of flows", () => {
+    const counters = createRetransCounters();
+    counters.read(map("@total", ["2", (3n << 40n) + 50n], ["4", (1n << 40n) + 1n]));
+    counters.read(map("@total", ["2", (4n << 40n) + 60n]));
+    counters.read(map("@resets", ["1", 7], ["2", 9]));
+    expect(counters.totals).toEqual({
+      events: 5,
+      segments: 61,
+      byKind: { rto: 0, fast: 60, tlp: 0, syn: 1, synack: 0, other: 0 },
+      sent: 7,
+      received: 9,
+    });
+    expect(counters.malformed).toBe(0);
   });
 
   it("keeps what could not be sent apart from what was", () => {
@@ -111,16 +136,16 @@ describe("packed words", () => {
 describe("records of the program", () => {
   it("reads a sample with its stack, root first", () => {
     const sample = parseSample(
-      `S\t257\t${FLOW.replaceAll(",", "\t")}\t4711\t\n\ttcp_retransmit_timer+5\n\tcall_timer_fn+41\n`,
+      `S\t257\t${FLOW.replaceAll(",", "\t")}\t4711\t812\t\n\ttcp_retransmit_timer+5\n\tcall_timer_fn+41\n`,
     );
     expect(sample?.frames).toEqual(["call_timer_fn", "tcp_retransmit_timer"]);
-    expect(sample?.socket).toBe(4711);
+    expect(sample).toMatchObject({ socket: 4711, pid: 812, number: 0n });
     expect(sample?.what).toEqual({ retransmit: { kind: "rto", state: "ESTABLISHED" } });
   });
 
   it("reads an event that did not leave the host", () => {
-    const event = parseEvent(`E\t5000000\t516\t${FLOW.replaceAll(",", "\t")}\t0\t4294967280\t0\t0\t0`);
-    expect(event).toMatchObject({ type: "retransmit", seconds: 0.005, segments: 0, error: -16 });
+    const event = parseEvent(`E\t5000000\t516\t${FLOW.replaceAll(",", "\t")}\t0\t4294967280\t0\t0\t0\t31`);
+    expect(event).toMatchObject({ type: "retransmit", seconds: 0.005, segments: 0, error: -16, pid: 31 });
   });
 
   it("gives null for anything else", () => {

@@ -1,12 +1,12 @@
 import { plural } from "../../../text/format.ts";
 import { quoteShell } from "../../../text/escape.ts";
 import { inNetns } from "../../commands.ts";
-import { counterDelta, type Facts } from "../../facts.ts";
+import { counterDelta, findNetwork, type Facts } from "../../facts.ts";
 import type { Finding } from "../../finding.ts";
 import type { NetDelta } from "../../../evidence/net/types.ts";
 import { findAddress, findPlace, nameNetns, tellNetns } from "../../where.ts";
 import { countKinds, countSegments, NOTHING, type RetransFlow, type RetransRule } from "./facts.ts";
-import { listFlows, tellTargets, tellWhat } from "./words.ts";
+import { listFlows, tellPattern, tellTargets, tellWhat } from "./words.ts";
 
 /** One repeated SYN is what any lost packet looks like; the kernel repeats after 1, 3 and 7 s. */
 const MANY_SYNS = 2;
@@ -73,10 +73,13 @@ function listenerOf(facts: Facts, flow: RetransFlow): { netns: number; port: num
 /** Connections that never came to be: only SYNs, and no answer. */
 export const noAnswer: RetransRule = {
   id: "retrans-no-answer",
-  examine({ facts }, open) {
+  examine({ facts, resets }, open) {
     const silent = open.filter((flow) => (flow.byKind.syn ?? 0) > 0 && flow.byKind.syn === flow.segments);
     const groups = Map.groupBy(silent, (flow) => `${flow.netns} ${groupTarget(silent, flow)}`);
-    const findings = [...groups.values()].map((flows) => tellSilence(facts, flows));
+    const alive = new Set(
+      resets.flatMap(({ direction, destination }) => (direction === "received" ? (destination ?? []) : [])),
+    );
+    const findings = [...groups.values()].map((flows) => tellSilence(facts, flows, alive));
     return { findings, flows: silent };
   },
 };
@@ -93,12 +96,38 @@ function groupTarget(all: readonly RetransFlow[], flow: RetransFlow): string {
   return hosts.size >= MANY_HOSTS ? `port ${flow.destinationPort}` : String(flow.destination);
 }
 
-function tellSilence(facts: Facts, flows: readonly RetransFlow[]): Finding {
+/** What is known of the silent host apart from its silence: `alive` are addresses that answered something else with a reset. */
+function tellSigns(facts: Facts, flows: readonly RetransFlow[], alive: ReadonlySet<string>): string[] {
+  const [first] = flows;
+  const to = first?.destination ?? null;
+  const hosts = new Set(flows.map((flow) => flow.destination));
+  if (to === null || hosts.size > 1) return [];
+  if (alive.has(to))
+    return [
+      "that host is alive: it reset other connections meanwhile, so a firewall there drops this port, or the port's accept queue is full",
+    ];
+  const neighbours = findNetwork(facts, first?.netns ?? null)?.state.configuration?.neighbours ?? [];
+  const entry = neighbours.find(({ address }) => address === to);
+  if (entry === undefined) return [];
+  return entry.lladdr === null
+    ? [
+        `nobody answers for that address on ${entry.dev} (neighbour entry ${entry.state.join(" ")}): the host is down, or the address is wrong`,
+      ]
+    : [
+        entry.state.includes("PERMANENT")
+          ? `its neighbour entry on ${entry.dev} is permanent (${entry.lladdr}): whether the host is up cannot be seen from it`
+          : `it answers on the link (${entry.lladdr} on ${entry.dev}, ${entry.state.join(" ")}), so the host is up: a firewall there drops the SYNs, or the accept queue of the port is full`,
+      ];
+}
+
+function tellSilence(facts: Facts, flows: readonly RetransFlow[], alive: ReadonlySet<string>): Finding {
   const [first] = flows;
   const netns = first?.netns ?? null;
   const syns = countSegments(flows);
   const place = findPlace(facts, netns);
-  const here: NetDelta | null = first === undefined ? null : findAddress(facts, first.destination);
+  const hosts = new Set(flows.map((flow) => flow.destination));
+  const here: NetDelta | null =
+    first === undefined || hosts.size > 1 ? null : findAddress(facts, first.destination);
   const target = tellTargets(flows);
   const to = first?.destination ?? "";
   const port = first?.destinationPort ?? 0;
@@ -115,6 +144,8 @@ function tellSilence(facts: Facts, flows: readonly RetransFlow[]): Finding {
         : [
             `the address is on this machine, in ${tellNetns(facts, here.netns.inode)}: its counters show no refused connection`,
           ]),
+      ...(here === null ? tellSigns(facts, flows, alive) : []),
+      ...tellPattern(flows),
       listFlows(flows),
     ],
     check: [

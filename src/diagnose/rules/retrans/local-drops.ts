@@ -117,9 +117,17 @@ function assign(facts: Facts, rule: Rule, flows: readonly RetransFlow[]): Map<st
   return assigned;
 }
 
+/** Drops of what came back, and none of what was sent: then the data arrived, and was sent again for nothing. */
+function isOnlyAnswers(flows: readonly RetransFlow[]): boolean {
+  const senders = new Set(flows.map((flow) => `${flow.source} ${flow.sourcePort}`));
+  const drops = flows.flatMap((flow) => harmful(flow.drops));
+  return drops.length > 0 && drops.every((drop) => !senders.has(`${drop.source} ${drop.sourcePort}`));
+}
+
 function tellPrice(flows: readonly RetransFlow[]): string[] {
   const isSent = flows.some((flow) => flow.segments > 0);
   return [
+    ...(isOnlyAnswers(flows) ? ["only answers (acknowledgements) were dropped, not what was sent"] : []),
     isSent
       ? `this host did it, not the network: ${tellWhat(flows)} were sent again meanwhile`
       : `${plural(flows.length, "connection")} to ${tellTargets(flows)} tried to send again and could not`,

@@ -5,7 +5,7 @@ import { counterDelta, findNetwork, type Facts } from "../../facts.ts";
 import type { Finding, Severity } from "../../finding.ts";
 import { findAddress, findPlace, nameNetns, tellNetns } from "../../where.ts";
 import { countKinds, countSegments, NOTHING, type RetransFlow, type RetransRule } from "./facts.ts";
-import { formatShare, listFlows, shareOf, tellKinds, tellTargets, tellWhat } from "./words.ts";
+import { formatShare, listFlows, shareOf, tellKinds, tellPattern, tellTargets, tellWhat } from "./words.ts";
 
 /** From this part of all segments on users notice; below the other it is what any network does. */
 const NOTICEABLE = 0.01;
@@ -18,9 +18,14 @@ export const noRoute: RetransRule = {
   id: "retrans-no-route",
   examine({ facts }, open) {
     const EHOSTUNREACH = -113;
-    const flows = open.filter(
-      (flow) => flow.segments === 0 && flow.unsent.some(({ error }) => error === EHOSTUNREACH),
-    );
+    const flows = open.filter((flow) => {
+      const refused = flow.unsent.reduce(
+        (sum, { error, count }) => sum + (error === EHOSTUNREACH ? count : 0),
+        0,
+      );
+      // A few segments can have gone out before the route went away.
+      return refused > 0 && refused >= flow.packets;
+    });
     const groups = Map.groupBy(flows, (flow) => flow.netns);
     return {
       flows,
@@ -74,13 +79,15 @@ export const spurious: RetransRule = {
       const place = findPlace(facts, netns);
       findings.push({
         id: "retrans-spurious",
-        severity: "info",
+        severity:
+          (shareOf(facts, netns, segments) ?? 0) >= NOTICEABLE && segments >= ENOUGH ? "suspicious" : "info",
         summary: `Most of what ${tellNetns(facts, netns)} sent again to ${tellTargets(flows)} had arrived: acknowledgements were late or lost, not the data.`,
         count: segments,
         netns: nameNetns(facts, netns),
         evidence: [
           `${tellWhat(flows)}: ${tellKinds(flows)}`,
           `the peers reported ${formatCount(needless)} of them as duplicates (TcpExtTCPDSACKRecv); TCP took back its slow-down ${formatCount(sum(UNDONE))} times; ${formatCount(counterDelta(network, "TcpExtTCPLossProbes"))} loss probes`,
+          ...tellPattern(flows),
           listFlows(flows),
         ],
         check: [
@@ -101,12 +108,23 @@ export const pathLoss: RetransRule = {
   examine({ facts }, open) {
     const flows = open.filter((flow) => flow.segments > 0);
     if (flows.length === 0) return NOTHING;
-    const findings = [...Map.groupBy(flows, (flow) => flow.netns)].map(([netns, group]) =>
-      tellPath(facts, netns, group),
+    const findings = [...Map.groupBy(flows, (flow) => flow.netns)].flatMap(([netns, all]) =>
+      splitByWorst(all).map((group) => tellPath(facts, netns, group)),
     );
     return { findings, flows };
   },
 };
+
+/** A host that has this much of all segments is a story of its own. */
+const OUTSTANDING = 0.8;
+
+/** One destination that stands out apart from the rest, else all together. */
+function splitByWorst(flows: readonly RetransFlow[]): (readonly RetransFlow[])[] {
+  const byHost = [...Map.groupBy(flows, (flow) => flow.destination).values()];
+  const worst = byHost.find((group) => countSegments(group) >= OUTSTANDING * countSegments(flows));
+  if (worst === undefined || worst.length === flows.length) return [flows];
+  return [worst, flows.filter((flow) => !worst.includes(flow))];
+}
 
 function tellPath(facts: Facts, netns: number | null, flows: readonly RetransFlow[]): Finding {
   const segments = countSegments(flows);
@@ -130,14 +148,19 @@ function tellPath(facts: Facts, netns: number | null, flows: readonly RetransFlo
       isLocal
         ? "neither end dropped a packet of them with a record: a device between them may drop without one (XDP, a driver), or the answers are only slow"
         : "this host dropped nothing of these connections in any of its namespaces: the path or the peer does",
+      ...tellPattern(flows),
       listFlows(flows),
     ],
     check: [
       inNetns(place, `ss -ti dst ${to}`),
-      inNetns(place, `mtr -rwzc 50 ${to}`),
+      ...(isLocal ? [] : [inNetns(place, `mtr -rwzc 50 ${to}`)]),
       inNetns(place, "ip -s -s link"),
     ],
-    fix: ["# not here: show the path (mtr) to whoever runs the network"],
+    fix: [
+      isLocal
+        ? "# both ends are here: see whether the receiver is starved or stopped (top, ss -ti), and what XDP or the drivers between drop"
+        : "# not here: show the path (mtr) to whoever runs the network",
+    ],
   };
 }
 

@@ -1,102 +1,130 @@
-import { formatCount, plural } from "../../../text/format.ts";
+import { describeResetReason } from "../../../catalogue/load.ts";
+import { plural } from "../../../text/format.ts";
 import { inNetns } from "../../commands.ts";
+import { counterDelta, findNetwork, type Facts } from "../../facts.ts";
 import type { Finding } from "../../finding.ts";
 import { findPlace, nameNetns, tellNetns } from "../../where.ts";
 import type { ResetFlow, RetransFacts } from "./facts.ts";
+import { examineRefusals } from "./refusals.ts";
+import { sumResets, tellOwners } from "./words.ts";
 
 /** Fewer resets of a kind are daily life: browsers and health checks close that way. */
 const MANY = 5;
 
-const sum = (resets: readonly ResetFlow[]) => resets.reduce((total, reset) => total + reset.count, 0);
-
-/** A SYN that meets no listener; the reason is the kernel's, older ones give none and have no socket either. */
-function isClosedPort(reset: ResetFlow): boolean {
-  return (
-    reset.direction === "sent" &&
-    (reset.reason === "NO_SOCKET" || (reset.reason === null && reset.state === null))
-  );
+/** What a program here did to its connections, and what peers did to them. Refused connections first: those are told apart. */
+export function examineResets(facts: RetransFacts): Finding[] {
+  const { findings, rest } = examineRefusals(facts);
+  return [...findings, ...examineAborts(facts.facts, rest), ...examinePeers(facts.facts, rest, facts.resets)];
 }
 
-function isRefused(reset: ResetFlow): boolean {
-  return reset.direction === "received" && reset.state === "SYN_SENT";
+/** Sent while the socket was being given up: not an answer to a packet. Kernels before 6.10 say no reason, but the state. */
+function isAbort(reset: ResetFlow): boolean {
+  if (reset.direction !== "sent") return false;
+  if (reset.reason === null) return reset.state === "CLOSE";
+  return (describeResetReason(reset.reason)?.abort ?? null) !== null;
 }
 
-/** Reasons with which a program here threw connections away (net/ipv4/tcp.c, tcp_disconnect and __tcp_close). */
-const ABORTS: Readonly<Record<string, string>> = {
-  TCP_ABORT_ON_CLOSE: "closed them while data waited to be read",
-  TCP_ABORT_ON_DATA: "had closed them and data still came",
-  TCP_ABORT_ON_LINGER: "closed them with SO_LINGER 0, on purpose",
-  TCP_ABORT_ON_MEMORY: "made the host run out of TCP memory (net.ipv4.tcp_mem) or orphans (tcp_max_orphans)",
-  TCP_KEEPALIVE_TIMEOUT: "had a peer that no longer answers keepalives",
-};
-
-export function examineResets({ facts, resets }: RetransFacts): Finding[] {
-  const findings: Finding[] = [];
-  const port = (reset: ResetFlow) => (reset.direction === "sent" ? reset.sourcePort : reset.destinationPort);
-  for (const group of Map.groupBy(resets.filter(isClosedPort), (r) => `${r.netns} ${port(r)}`).values()) {
+function examineAborts(facts: Facts, resets: readonly ResetFlow[]): Finding[] {
+  const groups = Map.groupBy(resets.filter(isAbort), (r) => `${r.netns} ${r.reason} ${r.owner?.comm}`);
+  return [...groups.values()].flatMap((group): Finding[] => {
     const [first] = group;
-    if (first === undefined || sum(group) < MANY) continue;
+    const count = sumResets(group);
+    if (first === undefined || count < MANY) return [];
     const place = findPlace(facts, first.netns);
-    const clients = [...new Set(group.flatMap((reset) => reset.destination ?? []))];
-    findings.push({
-      id: "reset-closed-port",
-      severity: "suspicious",
-      summary: `${tellNetns(facts, first.netns)} refused ${plural(sum(group), "packet")} for port ${first.sourcePort ?? "?"}: nothing listens there.`,
-      count: sum(group),
-      netns: nameNetns(facts, first.netns),
-      evidence: [
-        `resets sent without a socket${first.reason === null ? "" : ` (${first.reason})`} to ${clients.slice(0, 3).join(", ")}${clients.length > 3 ? ` and ${clients.length - 3} more` : ""}`,
-      ],
-      check: [inNetns(place, `ss -lntp 'sport = :${first.sourcePort ?? 0}'`)],
-      fix: [`# start the service on port ${first.sourcePort ?? "?"}, or correct the clients`],
-    });
-  }
-  for (const group of Map.groupBy(
-    resets.filter(isRefused),
-    (r) => `${r.netns} ${r.destination} ${port(r)}`,
-  ).values()) {
-    const [first] = group;
-    if (first === undefined || sum(group) < MANY) continue;
-    const place = findPlace(facts, first.netns);
-    const owners = [
-      ...new Set(group.flatMap(({ owner }) => (owner === null ? [] : `${owner.comm} (pid ${owner.pid})`))),
+    const entry = first.reason === null ? null : describeResetReason(first.reason);
+    const who = tellOwners(group)[0] ?? "A program";
+    const deed = entry?.abort ?? "gave them up";
+    return [
+      {
+        id: "reset-abort",
+        severity: first.reason === "TCP_ABORT_ON_MEMORY" ? "problem" : "info",
+        summary: `${who} in ${tellNetns(facts, first.netns)} reset ${plural(count, "connection")}: it ${deed}.`,
+        count,
+        netns: nameNetns(facts, first.netns),
+        evidence: [
+          first.reason === null
+            ? `resets sent while closing; this kernel gives no reason, its counters do: ${tellAbortCounters(facts, first.netns)}`
+            : `resets sent with ${first.reason}: ${entry?.meaning ?? ""}`,
+          `to ${tellPeers(group)}; the peers see "connection reset by peer"`,
+        ],
+        check: [
+          ...(entry?.check ?? []).map((command) => inNetns(place, command)),
+          inNetns(place, "nstat -az TcpExtTCPAbortOnData TcpExtTCPAbortOnClose TcpOutRsts"),
+        ],
+        fix:
+          first.reason === "TCP_ABORT_ON_MEMORY"
+            ? [
+                "sysctl net.ipv4.tcp_mem net.ipv4.tcp_max_orphans   # raise the one that /proc/net/sockstat has reached",
+              ]
+            : ["# usually the program's way to close: nothing to mend, unless its peers complain"],
+      },
     ];
-    findings.push({
-      id: "reset-refused",
-      severity: "suspicious",
-      summary: `${first.destination ?? "?"} refuses connections to port ${first.destinationPort ?? "?"}: ${formatCount(sum(group))} attempts from ${tellNetns(facts, first.netns)} were reset.`,
-      count: sum(group),
-      netns: nameNetns(facts, first.netns),
-      evidence: [
-        `resets received in answer to a SYN${owners.length === 0 ? "" : `, attempts by ${owners.slice(0, 3).join(", ")}`}`,
-      ],
-      check: [inNetns(place, `ip route get ${first.destination ?? ""}`)],
-      fix: ["# start the service there, or correct the address (or its firewall resets)"],
-    });
-  }
-  for (const group of Map.groupBy(
-    resets.filter((r) => r.direction === "sent" && r.reason !== null && Object.hasOwn(ABORTS, r.reason)),
-    (r) => `${r.netns} ${r.reason} ${r.owner?.comm}`,
-  ).values()) {
+  });
+}
+
+/** Counters that name the cause of a reset on kernels whose event does not. */
+const ABORT_COUNTERS = ["Close", "Data", "Linger", "Memory", "Timeout"].map(
+  (name) => `TcpExtTCPAbortOn${name}`,
+);
+
+function tellAbortCounters(facts: Facts, netns: number | null): string {
+  const network = findNetwork(facts, netns);
+  const moved = ABORT_COUNTERS.map((name) => ({ name, delta: counterDelta(network, name) }));
+  const texts = moved.filter(({ delta }) => delta > 0).map(({ name, delta }) => `${name} +${delta}`);
+  return texts.length === 0 ? "none of them moved" : texts.join(", ");
+}
+
+/** Open connections that the far end reset. Where that end is on this machine, its own finding tells more. */
+function examinePeers(facts: Facts, rest: readonly ResetFlow[], all: readonly ResetFlow[]): Finding[] {
+  const sentHere = new Set(all.filter((r) => r.direction === "sent").map((r) => tuple(r, "turned")));
+  const received = rest.filter(
+    (r) =>
+      r.direction === "received" &&
+      r.state !== null &&
+      r.state !== "SYN_SENT" &&
+      r.state !== "SYN_RECV" &&
+      !sentHere.has(tuple(r, "straight")),
+  );
+  const groups = Map.groupBy(received, (r) => {
+    const isServer = (r.sourcePort ?? 0) < (r.destinationPort ?? 0);
+    return `${r.netns} ${isServer ? `:${r.sourcePort}` : `${r.destination} ${r.destinationPort}`}`;
+  });
+  return [...groups.values()].flatMap((group): Finding[] => {
     const [first] = group;
-    if (first === undefined || first.reason === null || sum(group) < MANY) continue;
+    const count = sumResets(group);
+    if (first === undefined || count < MANY) return [];
     const place = findPlace(facts, first.netns);
-    const who = first.owner === null ? "A program" : `${first.owner.comm} (pid ${first.owner.pid})`;
-    findings.push({
-      id: "reset-abort",
-      severity: first.reason === "TCP_ABORT_ON_MEMORY" ? "problem" : "info",
-      summary: `${who} in ${tellNetns(facts, first.netns)} reset ${plural(sum(group), "connection")}: it ${ABORTS[first.reason] ?? ""}.`,
-      count: sum(group),
-      netns: nameNetns(facts, first.netns),
-      evidence: [`resets sent with ${first.reason}`],
-      check: [
-        inNetns(
-          place,
-          "nstat -az TcpExtTCPAbortOnData TcpExtTCPAbortOnClose TcpExtTCPAbortOnMemory TcpOutRsts",
-        ),
-      ],
-      fix: ["# usually the program's way to close; peers see 'connection reset by peer'"],
-    });
-  }
-  return findings;
+    const isServer = (first.sourcePort ?? 0) < (first.destinationPort ?? 0);
+    const owners = tellOwners(group);
+    return [
+      {
+        id: "reset-by-peer",
+        severity: "info",
+        summary: isServer
+          ? `Clients reset ${plural(count, "connection")} to port ${first.sourcePort ?? "?"} in ${tellNetns(facts, first.netns)}.`
+          : `${first.destination ?? "?"} reset ${plural(count, "open connection")} to its port ${first.destinationPort ?? "?"}.`,
+        count,
+        netns: nameNetns(facts, first.netns),
+        evidence: [
+          `resets received for open connections${owners.length === 0 ? "" : ` of ${owners.slice(0, 3).join(", ")}`}, from ${tellPeers(group)}`,
+          "the program there closed with data unread, crashed or gave up waiting; or something between (firewall, load balancer, NAT) forgot the connection",
+        ],
+        check: [inNetns(place, "nstat -az TcpEstabResets"), inNetns(place, "ss -nto state established")],
+        fix: [
+          "# ask there; where a firewall or NAT forgets idle connections, send keepalives more often than it forgets",
+        ],
+      },
+    ];
+  });
+}
+
+function tuple(r: ResetFlow, way: "straight" | "turned"): string {
+  const ends = [`${r.source} ${r.sourcePort}`, `${r.destination} ${r.destinationPort}`];
+  return (way === "straight" ? ends : ends.reverse()).join(" ");
+}
+
+function tellPeers(group: readonly ResetFlow[]): string {
+  const peers = [...new Set(group.flatMap(({ destination }) => destination ?? []))];
+  const more = peers.length - 3;
+  return `${peers.slice(0, 3).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }

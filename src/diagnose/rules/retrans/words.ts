@@ -1,6 +1,6 @@
 import { formatCount, plural } from "../../../text/format.ts";
 import { counterDelta, findNetwork, type Facts } from "../../facts.ts";
-import { countSegments, type RetransFlow, type RetransKind } from "./facts.ts";
+import { countSegments, type ResetFlow, type RetransFlow, type RetransKind } from "./facts.ts";
 
 const KIND_WORDS: Readonly<Record<RetransKind, string>> = {
   rto: "after a timeout",
@@ -20,6 +20,21 @@ export function tellKinds(flows: readonly RetransFlow[]): string {
     .sort((a, b) => b.count - a.count)
     .map(({ kind, count }) => `${formatCount(count)} ${KIND_WORDS[kind]}`)
     .join(", ");
+}
+
+export function sumResets(resets: readonly ResetFlow[]): number {
+  return resets.reduce((total, reset) => total + reset.count, 0);
+}
+
+/** `nginx (pid 812)` of the processes behind them, each once; a name with many pids (a program that is started again and again) once. */
+export function tellOwners(resets: readonly ResetFlow[]): string[] {
+  const owners = resets.flatMap(({ owner }) => owner ?? []);
+  return [...Map.groupBy(owners, ({ comm }) => comm)].map(([comm, group]) => {
+    const pids = [...new Set(group.map(({ pid }) => pid))];
+    return pids.length === 1
+      ? `${comm} (pid ${pids[0]})`
+      : `${comm} (${pids.length} processes, pid ${pids[0]} …)`;
+  });
 }
 
 const bracket = (address: string) => (address.includes(":") ? `[${address}]` : address);
@@ -63,6 +78,38 @@ export function shareOf(facts: Facts, netns: number | null, segments: number): n
 export function formatShare(share: number): string {
   const percent = share * 100;
   return `${percent >= 10 ? Math.round(percent) : percent >= 0.1 ? percent.toFixed(1) : percent.toFixed(2)} %`;
+}
+
+/** From this many on a pattern is one. */
+const MANY = 4;
+
+/** What many connections have in common, and what that points at; empty for a few, or where they have nothing in common. */
+export function tellPattern(flows: readonly RetransFlow[]): string[] {
+  if (flows.length < MANY) return [];
+  const count = (pick: (flow: RetransFlow) => unknown) => new Set(flows.map(pick)).size;
+  const hosts = count((flow) => flow.destination);
+  const ports = count((flow) => flow.destinationPort);
+  const own = count((flow) => flow.sourcePort);
+  const all = formatCount(flows.length);
+  if (hosts === 1)
+    return [
+      ports === 1
+        ? `pattern: all ${all} connections go to one port of one host: that service, or the way to it`
+        : `pattern: all ${all} connections go to one host, on ${ports} ports: that host, or the way to it`,
+    ];
+  if (ports === 1)
+    return [
+      `pattern: one port of ${hosts} hosts: something on the way treats that port differently, or all of them are loaded alike`,
+    ];
+  if (own === 1)
+    return [
+      `pattern: all from port ${flows[0]?.sourcePort ?? "?"} here to ${hosts} hosts: what this service's clients share, most likely this host's own link`,
+    ];
+  return hosts >= MANY
+    ? [
+        `pattern: ${hosts} hosts have nothing in common but this one: its own link, its uplink or its provider`,
+      ]
+    : [];
 }
 
 /** `41 segments of 3 connections to 10.0.0.2:443`. */

@@ -23,9 +23,14 @@ export function remove({ dev, parent }: Qdisc): string {
   return `tc qdisc del dev ${quoteShell(dev)} ${parent === "root" ? "root" : `parent ${quoteShell(parent)}`}`;
 }
 
+/** What tc writes after a size, with `-d` even in JSON: `16Kb/1` (iproute2, tc/tc_util.c, print_size; the cell size after the slash). */
+const SIZE = /^(\d+(?:\.\d+)?)([KM])b(?:\/\d+)?$/;
+
 export function numberOf(qdisc: Qdisc, ...names: readonly string[]): number | null {
   for (const name of names) {
-    const value = Number.parseFloat(qdisc.options[name] ?? "");
+    const text = qdisc.options[name] ?? "";
+    const [, digits, unit] = SIZE.exec(text) ?? [];
+    const value = Number.parseFloat(digits ?? text) * (unit === "K" ? 1024 : unit === "M" ? 1024 ** 2 : 1);
     if (Number.isFinite(value)) return value;
   }
   return null;
