@@ -1,5 +1,5 @@
 import type { Check } from "../host/check.ts";
-import { MOUNT_TRACEFS } from "../host/doctor.ts";
+import { MOUNT_DEBUGFS, MOUNT_TRACEFS } from "../host/doctor.ts";
 import { installCommand, refreshCommand } from "../host/packages.ts";
 import type { RunTool } from "../host/run-tool.ts";
 import { escapeText } from "../text/escape.ts";
@@ -22,7 +22,7 @@ export interface FixContext {
 }
 
 /**
- * Does what `--fix` may do: mounts tracefs, installs bpftrace. Nothing else on the system is touched. Failures are said,
+ * Does what `--fix` may do: mounts tracefs (and debugfs for bpftrace 0.11), installs bpftrace. Nothing else on the system is touched. Failures are said,
  * not thrown: the table that follows shows what is still missing.
  */
 export async function fixHost(checks: readonly Check[], context: FixContext): Promise<void> {
@@ -39,6 +39,7 @@ export async function fixHost(checks: readonly Check[], context: FixContext): Pr
   }
   for (const check of fixable) {
     if (check.fixable === "mount-tracefs") await runStep(MOUNT_TRACEFS, MOUNT_TIMEOUT, context);
+    if (check.fixable === "mount-debugfs") await runStep(MOUNT_DEBUGFS, MOUNT_TIMEOUT, context);
     if (check.fixable === "install-bpftrace") await installBpftrace(context);
   }
 }

@@ -40,7 +40,7 @@ export function addDoctorCommand(
     .summary("what works on this machine, what does not, and the command that repairs it")
     .description(
       "Shows what works on this machine, what does not, and the command that repairs it. " +
-        "--fix mounts tracefs and installs bpftrace, and nothing else.",
+        "--fix mounts tracefs (and debugfs, for bpftrace 0.11) and installs bpftrace, and nothing else.",
     )
     .option("--fix", "mount tracefs and install bpftrace where they are missing")
     .addOption(

@@ -11,7 +11,7 @@ export interface Check {
   /** A command to paste, or null where none helps. */
   readonly repair: string | null;
   /** What `trace doctor --fix` would do about it. */
-  readonly fixable: "mount-tracefs" | "install-bpftrace" | null;
+  readonly fixable: "mount-tracefs" | "mount-debugfs" | "install-bpftrace" | null;
   /** `trace drops` cannot run while this is missing. */
   readonly required: boolean;
 }

@@ -8,11 +8,17 @@ import { isAtLeast, type Version } from "./version.ts";
 const OLDEST = [0, 11] as const;
 const NEWEST = [0, 27] as const;
 
+/** Commands to paste; null where there is none. */
+interface Repairs {
+  readonly install: (name: PackageName) => string | null;
+  readonly mountDebugfs: string | null;
+}
+
 /** Judges the bpftrace that was found, together with the kernel it has to work on. */
 export function checkBpftrace(
   facts: HostFacts,
   input: DoctorInput,
-  install: (name: PackageName) => string | null,
+  { install, mountDebugfs }: Repairs,
 ): CheckRow {
   const row = { id: "bpftrace", what: "bpftrace", required: true };
   const { bpftrace } = facts;
@@ -34,6 +40,11 @@ export function checkBpftrace(
   if (needsHeaders(parsed, facts.kernel.version) && !input.hasKernelHeaders) {
     const detail = `${path} ${version} needs linux/types.h on this kernel`;
     return { ...row, status: "missing", detail, repair: install("kernel-headers") };
+  }
+  // Seen with 0.11.3: "tracepoint not found" for all of them, although tracefs is mounted at its own place.
+  if (!isAtLeast(parsed, 0, 12) && facts.tracefs !== null && !facts.debugfsMounted) {
+    const detail = `${path} ${version} looks for tracepoints below debugfs only, which is not mounted`;
+    return { ...row, status: "missing", detail, repair: mountDebugfs, fixable: "mount-debugfs" };
   }
   const limit = findLimit(parsed, facts.kernel.version);
   if (limit !== null) return { ...row, status: "limited", detail: `${path} ${version}: ${limit}` };

@@ -18,6 +18,8 @@ import { isAtLeast, parseVersion } from "./version.ts";
 
 /** The command behind `fixable: "mount-tracefs"`. */
 export const MOUNT_TRACEFS = "mount -t tracefs -o nosuid,nodev,noexec tracefs /sys/kernel/tracing".split(" ");
+/** The command behind `fixable: "mount-debugfs"`. */
+export const MOUNT_DEBUGFS = "mount -t debugfs -o nosuid,nodev,noexec debugfs /sys/kernel/debug".split(" ");
 
 /** All rows, in the order of the table. Pure: everything was read before. */
 export function checkHost(facts: HostFacts, input: DoctorInput): Check[] {
@@ -28,7 +30,10 @@ export function checkHost(facts: HostFacts, input: DoctorInput): Check[] {
     checkRights(facts),
     checkKernel(facts),
     checkTracefs(facts, asCommand(MOUNT_TRACEFS)),
-    checkBpftrace(facts, input, (name) => asCommand(installCommand(input.osRelease, name))),
+    checkBpftrace(facts, input, {
+      install: (name) => asCommand(installCommand(input.osRelease, name)),
+      mountDebugfs: asCommand(MOUNT_DEBUGFS),
+    }),
     checkLockdown(facts),
     checkDropEvents(facts, input),
     checkTcpEvents(facts, input),

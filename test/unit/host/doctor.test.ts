@@ -90,6 +90,20 @@ describe("what keeps drops from running", () => {
     expect(isReady(rows)).toBe(false);
   });
 
+  test("0.11 without debugfs: it would find no tracepoint at all", async () => {
+    const facts = { bpftrace: bpftrace("v0.11.3"), tracefs: "/sys/kernel/tracing", debugfsMounted: false };
+    const rows = await check("proc-7.2", { facts });
+    expect(rows.get("bpftrace")).toMatchObject({
+      status: "missing",
+      detail: expect.stringContaining("below debugfs only"),
+      repair: "mount -t debugfs -o nosuid,nodev,noexec debugfs /sys/kernel/debug",
+      fixable: "mount-debugfs",
+    });
+    expect(isReady(rows)).toBe(false);
+    const mounted = await check("proc-7.2", { facts: { ...facts, debugfsMounted: true } });
+    expect(isReady(mounted)).toBe(true);
+  });
+
   test("not root: no mount that would not help, sudo in every command", async () => {
     const facts = { isRoot: false, tracefs: null, kprobes: null, bpftrace: null };
     const rows = await check("proc-5.10", { facts, input: { tracepoints: {}, tools: {} } });
