@@ -1,6 +1,6 @@
 import { parseIntegerPart } from "../../src/wire/key.ts";
-import { unpackFlow, type FlowKey } from "./flow.ts";
-import { cleanSymbol } from "./stacks.ts";
+import { unpackFlow, type FlowKey } from "../../src/reduce/packet-flow.ts";
+import { cleanSymbol } from "../../src/reduce/stacks.ts";
 import { causeOf, formatFlow, type FlowRow } from "./rows.ts";
 
 /** One drop, as an `E4` or `E6` record of drops.bt tells it. */

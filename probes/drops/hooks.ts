@@ -1,5 +1,5 @@
-import type { FlowCount } from "./counters.ts";
-import type { FlowKey, Hook } from "./flow.ts";
+import type { FlowCount } from "../../src/reduce/packet-counters.ts";
+import type { FlowKey, Hook } from "../../src/reduce/packet-flow.ts";
 
 /**
  * drops.bt tells the hook by the packet (route, device), which is right where IP asks netfilter. Others ask it too: a device (ingress,

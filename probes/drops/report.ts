@@ -4,10 +4,11 @@ import type { EndInfo, SessionInfo } from "../../src/probe/define.ts";
 import type { Block } from "../../src/probe/report.ts";
 import { formatCount, formatRate, formatSeconds, plural } from "../../src/text/format.ts";
 import { describeDrop, explainBenign } from "./catalogue.ts";
-import { fillCommand } from "./commands.ts";
-import { hostTables } from "./host-tables.ts";
-import type { Names } from "./names.ts";
-import { causeOf, formatFlow, groupCauses, type CauseRow, type FlowRow, type ReasonNames } from "./rows.ts";
+import { fillTemplates } from "../../src/diagnose/templates.ts";
+import { hostTables } from "../../src/reduce/host-tables.ts";
+import type { Names } from "../../src/reduce/names.ts";
+import { causeOf, formatFlow, groupCauses, type CauseRow, type FlowRow } from "./rows.ts";
+import type { ReasonTable } from "./reasons.ts";
 
 export interface ReportInput {
   readonly session: SessionInfo;
@@ -19,7 +20,7 @@ export interface ReportInput {
   readonly spark: readonly number[];
   readonly showAll: boolean;
   readonly names: Names;
-  readonly reasons: ReasonNames;
+  readonly reasons: ReasonTable;
   readonly byReason: Readonly<Record<string, number>>;
   readonly findings: readonly Finding[];
   readonly networks: readonly NetDelta[];
@@ -149,7 +150,9 @@ function explainReasons(rows: readonly FlowRow[], names: Names): Block[] {
       ];
     }
     const place = top.netns === null ? null : names.netns(top.netns.inode);
-    const checks = entry.check.slice(0, MAX_CHECKS).map((command) => fillCommand(command, top, place));
+    const { dev, destinationPort: port, source, destination } = top;
+    const values = { place, dev, port, source, destination };
+    const checks = fillTemplates(entry.check, values).slice(0, MAX_CHECKS);
     return [
       {
         kind: "entry",

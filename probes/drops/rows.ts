@@ -1,8 +1,8 @@
-import type { JsonObject } from "../../src/probe/define.ts";
+import type { Names } from "../../src/reduce/names.ts";
+import type { FlowCount } from "../../src/reduce/packet-counters.ts";
+import { protocolName, type FlowKey, type Hook } from "../../src/reduce/packet-flow.ts";
 import { isBenign } from "./catalogue.ts";
-import type { FlowCount } from "./counters.ts";
-import { protocolName, type FlowKey, type Hook } from "./flow.ts";
-import type { Names } from "./names.ts";
+import type { ReasonTable } from "./reasons.ts";
 
 /** A flow as people and records name it. */
 export interface FlowRow {
@@ -22,24 +22,6 @@ export interface FlowRow {
   readonly bytes: number;
 }
 
-export interface ReasonNames {
-  /** Null on kernels that give no reasons. */
-  name(reason: number): string | null;
-  /** Whether this kernel has that reason. */
-  has(reason: string): boolean;
-}
-
-/** Reason names of the kernel the session ran on, from the tables of the session. */
-export function createReasonNames(tables: JsonObject): ReasonNames {
-  const names = (tables["reasons"] ?? {}) as Readonly<Record<string, string>>;
-  const hasReasons = tables["reasonField"] !== false;
-  const known = new Set(hasReasons ? Object.values(names) : []);
-  return {
-    name: (reason) => (hasReasons ? (names[String(reason)] ?? `REASON_${reason}`) : null),
-    has: (reason) => known.has(reason),
-  };
-}
-
 /** What a drop is called where one word is needed: its reason, else its call site. */
 export function causeOf(row: Pick<FlowRow, "reason" | "location">): string {
   return row.reason ?? `@${row.location ?? "unknown"}`;
@@ -48,7 +30,7 @@ export function causeOf(row: Pick<FlowRow, "reason" | "location">): string {
 /** Netfilter's own functions: on kernels without reasons the hook only means something there. */
 const NETFILTER_SITE = /^(?:nft?_|ipt_|ip6t_|nf_hook)/;
 
-export function nameFlow(key: FlowKey, names: Names, reasons: ReasonNames): Omit<FlowRow, "count" | "bytes"> {
+export function nameFlow(key: FlowKey, names: Names, reasons: ReasonTable): Omit<FlowRow, "count" | "bytes"> {
   const reason = reasons.name(key.reason);
   const location = names.symbol(key.site);
   const place = names.netns(key.netns);
@@ -72,7 +54,7 @@ export function nameFlow(key: FlowKey, names: Names, reasons: ReasonNames): Omit
 export function listRows(
   flows: Iterable<FlowCount>,
   names: Names,
-  reasons: ReasonNames,
+  reasons: ReasonTable,
   fresh: boolean,
 ): FlowRow[] {
   const rows: FlowRow[] = [];

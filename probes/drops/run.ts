@@ -12,13 +12,19 @@ import { formatCount, formatRate } from "../../src/text/format.ts";
 import { createDropCounters } from "./counters.ts";
 import { diagnose } from "../../src/diagnose/diagnose.ts";
 import type { Finding } from "../../src/diagnose/finding.ts";
-import { buildFacts, counterRecords, createEvidenceBook, interfaceRecords } from "./evidence.ts";
-import { createNames } from "./names.ts";
+import { counterRecords, interfaceRecords } from "../../src/reduce/change-records.ts";
+import { createEvidenceBook } from "../../src/reduce/evidence-book.ts";
+import type { Ask } from "../../src/reduce/fact.ts";
+import { createNames } from "../../src/reduce/names.ts";
+import { createStackBook } from "../../src/reduce/stacks.ts";
+import { stackKeys } from "./drop-facts.ts";
+import { buildFacts, socketsOfInterest } from "./facts.ts";
+import { createReasonTable, type ReasonTable } from "./reasons.ts";
 import { formatEvent, parseEvent } from "./events.ts";
 import { createHookBook } from "./hooks.ts";
 import { buildReport, causeTable } from "./report.ts";
-import { causeOf, createReasonNames, groupCauses, listRows, nameFlow, type FlowRow } from "./rows.ts";
-import { buildProfiles, createStackBook, parseSample, type WeightedGroup } from "./stacks.ts";
+import { causeOf, groupCauses, listRows, nameFlow, type FlowRow } from "./rows.ts";
+import { buildProfiles, parseSample, type WeightedGroup } from "./stacks.ts";
 
 /** Intervals the sparkline remembers. */
 const MAX_SPARK = 120;
@@ -27,12 +33,13 @@ const LIVE_ROWS = 12;
 /** The reading side of `trace drops`. */
 export function runDrops(context: RunContext): ProbeRun {
   const counters = createDropCounters();
-  const names = createNames(context);
+  const ask = (question: Ask) => context.ask(question);
+  const names = createNames(ask);
   for (const fact of knownNetns(context.session.tables)) names.fact(fact);
-  const reasons = createReasonNames(context.session.tables);
+  const reasons = readReasonTable(context.session.tables);
   const book = createStackBook();
   const hooks = createHookBook();
-  const evidence = createEvidenceBook(context);
+  const evidence = createEvidenceBook(ask, socketsOfInterest);
   const flows = () => hooks.correct(counters.flows);
   const showAll = context.options.all === true;
   const spark: number[] = [];
@@ -61,8 +68,8 @@ export function runDrops(context: RunContext): ProbeRun {
     if (text.startsWith("S\t")) {
       const sample = parseSample(text);
       if (sample === null) return malformed();
-      book.add(sample);
-      hooks.add({ ...sample, what: BigInt.asUintN(64, BigInt(text.split("\t", 2)[1] ?? 0)) });
+      book.add(stackKeys(sample), sample.frames);
+      hooks.add(sample);
       if (sample.symbol !== null) names.learnSymbol(sample.site, sample.symbol);
       if (sample.dev !== null && sample.netns !== 0)
         names.learnDevice(sample.netns, sample.ifindex, sample.dev);
@@ -101,6 +108,13 @@ export function runDrops(context: RunContext): ProbeRun {
     fact(fact) {
       names.fact(fact);
       evidence.fact(fact);
+      if (fact.fact === "kernel-log" && fact.key === "error") {
+        context.notice(
+          "info",
+          "degraded",
+          `the kernel log (/dev/kmsg) cannot be read (${evidence.log.error ?? "unknown"}): what it says of lost packets is missing`,
+        );
+      }
       if (fact.fact === "network" && fact.key === "before") {
         hasSnapshot = true;
         counters.begin();
@@ -239,6 +253,12 @@ export function runDrops(context: RunContext): ProbeRun {
     }
     return [...groups.values()].sort((a, b) => b.count - a.count);
   }
+}
+
+/** Reason names of the kernel the session ran on. */
+function readReasonTable(tables: JsonObject): ReasonTable {
+  const names = (tables["reasons"] ?? {}) as Readonly<Record<string, Json>>;
+  return createReasonTable(names, tables["reasonField"] !== false);
 }
 
 /** The namespaces that were there at the start: their names are known from the first event on. */

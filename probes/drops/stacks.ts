@@ -1,13 +1,12 @@
 import type { Frame, Profile, Sample } from "../../src/profile/model.ts";
-import { readWords } from "./flow.ts";
+import { apportion, cleanSymbol, readFrames, type StackBook } from "../../src/reduce/stacks.ts";
+import { readWords } from "../../src/reduce/words.ts";
+import { stackKeys, type StackGroup } from "./drop-facts.ts";
 
-/** One sampled stack, as an `S` record of drops.bt tells it. */
-export interface StackSample {
-  readonly reason: number;
-  /** Low 32 bits of the call site. */
-  readonly site: number;
-  readonly ifindex: number;
-  readonly netns: number;
+/** One sampled stack of dropped packets, as an `S` record of drops.bt and a `D` record of retrans.bt tell it. */
+export interface StackSample extends StackGroup {
+  /** The first word of the flow's key: see drops.bt. */
+  readonly what: bigint;
   readonly dev: string | null;
   readonly symbol: string | null;
   /** Root → leaf, function names. */
@@ -15,92 +14,22 @@ export interface StackSample {
 }
 
 /** Reads `S\twhat\tlocation\tifindex\tnetns\tdev\tsymbol\tstack`; null when the text is not one. */
-export function parseSample(text: string): StackSample | null {
-  const [tag, what = "", location = "", ifindex = "", netns = "", dev = "", symbol = "", stack = ""] =
+export function parseSample(text: string, tag: "S" | "D" = "S"): StackSample | null {
+  const [start, what = "", location = "", ifindex = "", netns = "", dev = "", symbol = "", stack = ""] =
     text.split("\t");
   const words = readWords([what, location, ifindex, netns].join(","), 4);
-  if (tag !== "S" || words === null) return null;
+  if (start !== tag || words === null) return null;
   const [w = 0n, l = 0n, i = 0n, n = 0n] = words;
   return {
+    what: w,
     reason: Number(w & 0xffff_ffffn),
     site: Number(l & 0xffff_ffffn),
     ifindex: Number(i & 0xffff_ffffn),
     netns: Number(n & 0xffff_ffffn),
     dev: dev === "" || i === 0n ? null : dev,
     symbol: cleanSymbol(symbol),
-    frames: stack
-      .split("\n")
-      .flatMap((line) => cleanSymbol(line.trim()) ?? [])
-      .reverse(),
+    frames: readFrames(stack),
   };
-}
-
-/** `nft_do_chain+1135` → `nft_do_chain`; null for a bare address or nothing. */
-export function cleanSymbol(text: string): string | null {
-  const name = text.replace(/\+(?:0x[0-9a-f]+|\d+)$/, "");
-  return name === "" || /^(?:0x)?[0-9a-f]{8,}$/i.test(name) ? null : name;
-}
-
-/** What shares its stacks: one reason at one call site on one device of one namespace. */
-export interface StackGroup {
-  readonly reason: number;
-  readonly site: number;
-  readonly ifindex: number;
-  readonly netns: number;
-}
-
-const MAX_STACKS_PER_GROUP = 512;
-
-/** Counts sampled stacks per group, and hands them out weighted by exact totals. */
-export interface StackBook {
-  add(sample: StackSample): void;
-  /** Distinct stacks of a group with their number of samples; of its call site on any device when it has none of its own. */
-  find(group: StackGroup): readonly { readonly frames: readonly string[]; readonly samples: number }[];
-}
-
-export function createStackBook(): StackBook {
-  const exact = new Map<string, Map<string, number>>();
-  const bySite = new Map<string, Map<string, number>>();
-  const add = (map: Map<string, Map<string, number>>, key: string, stack: string) => {
-    let stacks = map.get(key);
-    if (stacks === undefined) map.set(key, (stacks = new Map()));
-    if (stacks.size < MAX_STACKS_PER_GROUP || stacks.has(stack))
-      stacks.set(stack, (stacks.get(stack) ?? 0) + 1);
-  };
-  return {
-    add(sample) {
-      const stack = sample.frames.join("\n");
-      add(exact, `${sample.reason}/${sample.site}/${sample.netns}/${sample.ifindex}`, stack);
-      add(bySite, `${sample.reason}/${sample.site}`, stack);
-    },
-    find(group) {
-      const stacks =
-        exact.get(`${group.reason}/${group.site}/${group.netns}/${group.ifindex}`) ??
-        bySite.get(`${group.reason}/${group.site}`);
-      return [...(stacks ?? [])].map(([stack, samples]) => ({
-        frames: stack === "" ? [] : stack.split("\n"),
-        samples,
-      }));
-    },
-  };
-}
-
-/** Integer parts of `total` in proportion to `shares`, adding up exactly (largest remainder). */
-export function apportion(total: number, shares: readonly number[]): number[] {
-  const sum = shares.reduce((a, b) => a + b, 0);
-  if (sum === 0) return shares.map((_, index) => (index === 0 ? total : 0));
-  const exact = shares.map((share) => (total * share) / sum);
-  const parts = exact.map(Math.floor);
-  const order = exact
-    .map((value, index) => ({ index, rest: value - Math.floor(value) }))
-    .sort((a, b) => b.rest - a.rest);
-  let missing = total - parts.reduce((a, b) => a + b, 0);
-  for (const { index } of order) {
-    if (missing <= 0) break;
-    parts[index] = (parts[index] ?? 0) + 1;
-    missing -= 1;
-  }
-  return parts;
 }
 
 /** One line of the profile before its stacks: a group, how it is labelled, what it weighs. */
@@ -122,7 +51,7 @@ export function buildProfiles(groups: readonly WeightedGroup[], book: StackBook)
         { name: group.reasonName, file: "drop reason" },
         { name: group.place, file: "where" },
       ];
-      const stacks = book.find(group);
+      const stacks = book.find(stackKeys(group));
       if (stacks.length === 0) {
         samples.push({ stack: [...roots, { name: group.siteName, file: "[kernel]" }], weight: weigh(group) });
         continue;

@@ -1,11 +1,13 @@
-import type { DropFact, Facts, Place } from "../../src/diagnose/facts.ts";
+import type { DropFact, Facts } from "../../src/diagnose/facts.ts";
 import type {
   ResetFlow,
   RetransFacts,
   RetransFlow,
   RetransKind,
 } from "../../src/diagnose/rules/retrans/facts.ts";
-import { tellDrop, type ReasonTable } from "../../src/reduce/drop-facts.ts";
+import { listPlaces } from "../../src/reduce/places.ts";
+import { tellDrop } from "../drops/drop-facts.ts";
+import type { ReasonTable } from "../drops/reasons.ts";
 import type { Flow } from "./flow.ts";
 import { isWanted, nameFlow, nameReset, type Naming } from "./rows.ts";
 
@@ -79,19 +81,11 @@ export function buildFacts(input: JoinInput): RetransFacts {
       count: reset.count,
     };
   });
-  const places = new Map<number, Place>();
-  const remember = (inode: number | null) => {
-    const place = inode === null ? null : names.netns(inode);
-    if (place !== null && place.inode !== 0) places.set(place.inode, place);
-  };
-  for (const { netns } of [...list, ...resets, ...input.drops]) remember(netns);
-  for (const { netns, state } of evidence.networks()) {
-    remember(netns.inode);
-    if ((places.get(netns.inode)?.kind ?? "unknown") === "unknown") {
-      const isNamed = netns.name !== null && state.path === `/run/netns/${netns.name}`;
-      places.set(netns.inode, { ...netns, kind: isNamed ? "named" : "unknown", path: state.path, pid: null });
-    }
-  }
+  const places = listPlaces(
+    names,
+    [...list, ...resets, ...input.drops].map(({ netns }) => netns),
+    evidence.networks(),
+  );
   const facts: Facts = {
     seconds: input.seconds,
     drops: [...new Set(list.flatMap((flow) => flow.drops))],

@@ -2,15 +2,16 @@ import type { EndInfo, JsonObject, ProbeResult, ProbeRun, RunContext } from "../
 import type { LiveView } from "../../src/probe/report.ts";
 import { diagnoseRetransmits } from "../../src/diagnose/rules/retrans/diagnose.ts";
 import { counterRecords } from "../../src/reduce/change-records.ts";
-import { createReasonTable, listDropFacts, stackKeys } from "../../src/reduce/drop-facts.ts";
 import { createEvidenceBook } from "../../src/reduce/evidence-book.ts";
 import type { Answer, Ask } from "../../src/reduce/fact.ts";
 import { createNames } from "../../src/reduce/names.ts";
 import { createPacketCounters } from "../../src/reduce/packet-counters.ts";
 import { createStackBook } from "../../src/reduce/stacks.ts";
+import { listDropFacts, stackKeys } from "../drops/drop-facts.ts";
+import { createReasonTable } from "../drops/reasons.ts";
+import { parseSample as parseDropSample } from "../drops/stacks.ts";
 import { formatCount, formatRate, plural } from "../../src/text/format.ts";
 import { createRetransCounters } from "./counters.ts";
-import { parseDropSample } from "./drop-sample.ts";
 import type { Flow } from "./flow.ts";
 import { parseHz } from "./jiffies.ts";
 import { buildFacts } from "./join.ts";
@@ -94,12 +95,12 @@ export function runRetrans(context: RunContext): ProbeRun {
 
   function readText(text: string, at: number): void {
     if (text.startsWith("D\t")) {
-      const sample = parseDropSample(text);
+      const sample = parseDropSample(text, "D");
       if (sample === null) return malformed();
-      dropStacks.add(stackKeys(sample.key), sample.frames);
-      if (sample.symbol !== null) names.learnSymbol(sample.key.site, sample.symbol);
-      if (sample.dev !== null && sample.key.netns !== 0)
-        names.learnDevice(sample.key.netns, sample.key.ifindex, sample.dev);
+      dropStacks.add(stackKeys(sample), sample.frames);
+      if (sample.symbol !== null) names.learnSymbol(sample.site, sample.symbol);
+      if (sample.dev !== null && sample.netns !== 0)
+        names.learnDevice(sample.netns, sample.ifindex, sample.dev);
       return;
     }
     if (text.startsWith("S\t") || text.startsWith("T\t")) {
@@ -218,7 +219,7 @@ export function runRetrans(context: RunContext): ProbeRun {
       const resets = listResets(naming, false);
       const totals = total();
       const networks = evidence.networks();
-      const drops = listDropFacts(packets, names, reasons, dropStacks);
+      const drops = listDropFacts(packets.flows, names, reasons, dropStacks);
       const findings =
         networks.length === 0
           ? []

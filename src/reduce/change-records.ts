@@ -1,4 +1,5 @@
 import type { CounterDelta, NetDelta } from "../evidence/net/types.ts";
+import type { JsonObject } from "../probe/define.ts";
 
 /** The summary's `counters`: what moved, per namespace. */
 export function counterRecords(networks: readonly NetDelta[]): CounterDelta[] {
@@ -9,6 +10,16 @@ export function counterRecords(networks: readonly NetDelta[]): CounterDelta[] {
       before,
       after,
       delta,
+    })),
+  );
+}
+
+/** The summary's `interfaces`: every device with its counters at both ends. */
+export function interfaceRecords(networks: readonly NetDelta[]): JsonObject[] {
+  return networks.flatMap((network) =>
+    network.interfaces.map(({ netns, details: _details, driver: _driver, ...rest }) => ({
+      ...(rest as unknown as JsonObject),
+      netns: { inode: netns.inode, name: netns.name },
     })),
   );
 }

@@ -1,4 +1,5 @@
 import type { Owner } from "../diagnose/facts.ts";
+import { createNetworkLog, type NetworkLog } from "../evidence/kernel-log/network.ts";
 import { deltaNets } from "../evidence/net/delta.ts";
 import { isRawNet, parseNet, type RawNet } from "../evidence/net/snapshot.ts";
 import type { NetDelta } from "../evidence/net/types.ts";
@@ -13,20 +14,29 @@ export interface EvidenceBook {
   networks(): readonly NetDelta[];
   /** Process that holds a socket, by socket inode. */
   owners(): ReadonlyMap<number, Owner>;
+  /** What the kernel logged of lost packets, where the probe follows the log. */
+  readonly log: NetworkLog;
 }
 
 /** The name of a process that ended before it could be asked for. */
 export const UNKNOWN_NAME = "?";
 
-export function createEvidenceBook(ask: Asker): EvidenceBook {
+/** `wanted`: inodes of the sockets whose process is looked up as soon as it is known what changed. */
+export function createEvidenceBook(
+  ask: Asker,
+  wanted: (network: NetDelta) => readonly (number | null)[] = heldSockets,
+): EvidenceBook {
   const ends: { before: RawNet[]; after: RawNet[] } = { before: [], after: [] };
   const owners = new Map<number, Owner>();
+  const log = createNetworkLog();
   let deltas: readonly NetDelta[] = [];
   const wantOwner = (socket: number) => {
     if (socket > 0 && !owners.has(socket)) ask({ fact: "owner", key: String(socket) });
   };
   return {
+    log,
     fact({ fact, key, value }) {
+      if (fact === "kernel-log") log.read(key, value);
       if (fact === "owner") {
         const owner = readOwner(value);
         if (owner !== null) owners.set(Number(key), owner);
@@ -35,14 +45,17 @@ export function createEvidenceBook(ask: Asker): EvidenceBook {
       ends[key] = Array.isArray(value) ? value.filter(isRawNet) : [];
       if (key === "before") return;
       deltas = deltaNets(ends.before.map(parseNet), ends.after.map(parseNet));
-      for (const network of deltas)
-        for (const { inode } of [...network.listeners, ...network.datagramSockets])
-          if (inode !== null) wantOwner(inode);
+      for (const inode of deltas.flatMap(wanted)) if (inode !== null) wantOwner(inode);
     },
     wantOwner,
     networks: () => deltas,
     owners: () => owners,
   };
+}
+
+/** Listeners, and datagram sockets that refused something: findings name their process. */
+export function heldSockets({ listeners, datagramSockets }: NetDelta): (number | null)[] {
+  return [...listeners, ...datagramSockets].map(({ inode }) => inode);
 }
 
 function readOwner(value: unknown): Owner | null {

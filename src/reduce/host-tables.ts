@@ -1,31 +1,18 @@
 import { describeCounter } from "../catalogue/load.ts";
 import { hasMoved, type Change } from "../evidence/change.ts";
 import type { InterfaceDelta, NetDelta } from "../evidence/net/types.ts";
+import type { Block } from "../probe/report.ts";
 import { formatCount } from "../text/format.ts";
-
-/** A table block of a report (src/probe/report.ts), which this stage may not import. */
-export interface HostTable {
-  readonly kind: "table";
-  readonly title: string;
-  readonly columns: readonly {
-    readonly header: string;
-    readonly align?: "left" | "right";
-    readonly shrink?: number;
-    readonly overflow?: boolean;
-  }[];
-  readonly rows: readonly (readonly string[])[];
-  readonly more?: string;
-}
 
 const MAX_INTERFACES = 12;
 const MAX_COUNTERS = 15;
 
 /** The classic view: `netstat -i`, and the counters of `netstat -s` that point at loss and moved, in words. */
-export function hostTables(networks: readonly NetDelta[]): HostTable[] {
+export function hostTables(networks: readonly NetDelta[]): Block[] {
   return [...interfaceTable(networks), ...counterTable(networks)];
 }
 
-function interfaceTable(networks: readonly NetDelta[]): HostTable[] {
+function interfaceTable(networks: readonly NetDelta[]): Block[] {
   const isTold = (row: InterfaceDelta) =>
     [row.rxErrors, row.rxDropped, row.rxOverruns, row.txErrors, row.txDropped, row.txOverruns].some(hasMoved);
   const isUsed = (row: InterfaceDelta) => hasMoved(row.rxOk) || hasMoved(row.txOk);
@@ -72,7 +59,7 @@ function interfaceTable(networks: readonly NetDelta[]): HostTable[] {
   ];
 }
 
-function counterTable(networks: readonly NetDelta[]): HostTable[] {
+function counterTable(networks: readonly NetDelta[]): Block[] {
   const rows = networks
     .flatMap((network) => network.counters)
     .flatMap((counter) => {

@@ -9,26 +9,33 @@ export interface FlowCount {
   readonly key: FlowKey;
   count: number;
   bytes: number;
-  /** Of these, what came since the last `takeInterval()`. */
+  /** Of these, what came since the last `settle()`. */
   freshCount: number;
   freshBytes: number;
 }
 
 interface Tracked extends FlowCount {
+  /** Of these, what `begin()` forgets. */
+  baseCount: number;
+  baseBytes: number;
   /** The sum as bpftrace printed it last, for a quick "unchanged". */
   printed: number | bigint;
   sum: bigint;
 }
 
+const UNPRINTED = { baseCount: 0, baseBytes: 0, printed: 0, sum: 0n };
+
 /** Turns maps of packed flows, which only grow, into exact totals and differences. */
 export interface PacketCounters {
-  /** True when the message was one of our maps. */
-  read(message: Message): boolean;
+  /** True when the message was one of our maps. `isBase`: what it holds is what `begin()` forgets. */
+  read(message: Message, isBase?: boolean): boolean;
   readonly flows: Iterable<FlowCount>;
   /** Map entries that could not be read. */
   readonly malformed: number;
   /** Forgets what is fresh. */
   settle(): void;
+  /** Forgets what the tables held when they were read as the base. */
+  begin(): void;
 }
 
 /** `maps`: names with their `@`, and whether their keys are of IPv4 (4 words) or IPv6 (7). */
@@ -36,7 +43,7 @@ export function createPacketCounters(maps: Readonly<Record<string, 4 | 6>>): Pac
   const flows = new Map<string, Tracked>();
   let malformed = 0;
 
-  function addFlow(text: string, family: 4 | 6, value: number | bigint): void {
+  function addFlow(text: string, family: 4 | 6, value: number | bigint, isBase: boolean): void {
     const id = `${family}:${text}`;
     let flow = flows.get(id);
     if (flow === undefined) {
@@ -45,7 +52,7 @@ export function createPacketCounters(maps: Readonly<Record<string, 4 | 6>>): Pac
         malformed += 1;
         return;
       }
-      flow = { key, count: 0, bytes: 0, freshCount: 0, freshBytes: 0, printed: 0, sum: 0n };
+      flow = { key, count: 0, bytes: 0, freshCount: 0, freshBytes: 0, ...UNPRINTED };
       flows.set(id, flow);
     }
     if (flow.printed === value) return;
@@ -60,6 +67,10 @@ export function createPacketCounters(maps: Readonly<Record<string, 4 | 6>>): Pac
     flow.bytes += bytes;
     flow.freshCount += count;
     flow.freshBytes += bytes;
+    if (isBase) {
+      flow.baseCount = flow.count;
+      flow.baseBytes = flow.bytes;
+    }
   }
 
   return {
@@ -67,15 +78,23 @@ export function createPacketCounters(maps: Readonly<Record<string, 4 | 6>>): Pac
     get malformed() {
       return malformed;
     },
-    read(message) {
+    read(message, isBase = false) {
       if (message.kind !== "map") return false;
       const family = maps[message.name];
       if (family === undefined) return false;
       for (const { key, value } of message.entries) {
         if (key === null || (typeof value !== "number" && typeof value !== "bigint")) malformed += 1;
-        else addFlow(key, family, value);
+        else addFlow(key, family, value, isBase);
       }
       return true;
+    },
+    begin() {
+      for (const flow of flows.values()) {
+        flow.count -= flow.baseCount;
+        flow.bytes -= flow.baseBytes;
+        flow.freshCount = flow.count;
+        flow.freshBytes = flow.bytes;
+      }
     },
     settle() {
       for (const flow of flows.values()) {

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createDropCounters } from "../../../probes/drops/counters.ts";
-import { parseFlowKey, protocolName } from "../../../probes/drops/flow.ts";
+import { parseFlowKey, protocolName } from "../../../src/reduce/packet-flow.ts";
 import { parseEvent } from "../../../probes/drops/events.ts";
 import type { MapEntry } from "../../../src/wire/message.ts";
 

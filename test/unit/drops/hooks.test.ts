@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { createHookBook, hookOfStack } from "../../../probes/drops/hooks.ts";
-import type { FlowKey, Hook } from "../../../probes/drops/flow.ts";
+import type { FlowKey, Hook } from "../../../src/reduce/packet-flow.ts";
 
 describe("the hook that a stack proves", () => {
   // Stacks of 6.18, root first, as far as they matter.

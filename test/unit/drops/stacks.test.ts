@@ -1,6 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { apportion, buildProfiles, createStackBook, parseSample } from "../../../probes/drops/stacks.ts";
+import { stackKeys } from "../../../probes/drops/drop-facts.ts";
+import { buildProfiles, parseSample } from "../../../probes/drops/stacks.ts";
+import { apportion, createStackBook } from "../../../src/reduce/stacks.ts";
 
 const STACK = "\n        sk_skb_reason_drop+144\n        nft_do_chain+1135\n        ip_local_deliver+281\n";
 
@@ -14,6 +16,7 @@ describe("stack samples", () => {
       netns: 4_026_532_246,
       dev: "vxb",
       symbol: "nft_do_chain",
+      what: 12n | (17n << 32n) | (2n << 40n) | (0x0800n << 48n),
       frames: ["ip_local_deliver", "nft_do_chain", "sk_skb_reason_drop"],
     });
   });
@@ -39,18 +42,10 @@ describe("weights", () => {
 
   test("profiles weigh exactly what was counted, also where no stack was sampled", () => {
     const book = createStackBook();
-    const sample = (frames: string[], site = 1) => ({
-      reason: 12,
-      site,
-      ifindex: 7,
-      netns: 9,
-      dev: "eth0",
-      symbol: null,
-      frames,
-    });
-    book.add(sample(["a", "b"]));
-    book.add(sample(["a", "b"]));
-    book.add(sample(["a", "c"]));
+    const keys = stackKeys({ reason: 12, site: 1, ifindex: 7, netns: 9 });
+    book.add(keys, ["a", "b"]);
+    book.add(keys, ["a", "b"]);
+    book.add(keys, ["a", "c"]);
     const group = {
       reason: 12,
       site: 1,

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { createRetransCounters } from "../../../probes/retrans/counters.ts";
 import { unpackReset, unpackRetransmit } from "../../../probes/retrans/flow.ts";
-import { parseDropSample } from "../../../probes/retrans/drop-sample.ts";
+import { parseSample as parseDropSample } from "../../../probes/drops/stacks.ts";
 import { parseEvent, parseSample } from "../../../probes/retrans/samples.ts";
 import type { Message } from "../../../src/wire/message.ts";
 
@@ -154,7 +154,7 @@ describe("records of the program", () => {
         const rest = text.replaceAll(/\d/g, "");
         expect(parseSample(`${tag}\t${rest}`)).toBeNull();
         expect(parseEvent(`${tag}\t${rest}`)).toBeNull();
-        expect(parseDropSample(`${tag}\t${rest}`)).toBeNull();
+        expect(parseDropSample(`${tag}\t${rest}`, "D")).toBeNull();
       }),
     );
   });

@@ -1,0 +1,56 @@
+import type { Facts } from "../../src/diagnose/facts.ts";
+import type { NetDelta } from "../../src/evidence/net/types.ts";
+import type { RunContext } from "../../src/probe/define.ts";
+import { heldSockets, type EvidenceBook } from "../../src/reduce/evidence-book.ts";
+import type { Names } from "../../src/reduce/names.ts";
+import type { FlowCount } from "../../src/reduce/packet-counters.ts";
+import { listPlaces } from "../../src/reduce/places.ts";
+import type { StackBook } from "../../src/reduce/stacks.ts";
+import { listDropFacts, tellDrop } from "./drop-facts.ts";
+import type { ReasonTable } from "./reasons.ts";
+
+/** Waiting UDP sockets of one namespace whose process is looked up: a resolver has thousands for a moment each. */
+const MAX_WAITING = 64;
+
+/** Sockets that findings may name the process of: those that held or refused something, and waiting UDP sockets. */
+export function socketsOfInterest(network: NetDelta): (number | null)[] {
+  const waiting = (network.state.counters.datagramSockets ?? []).filter(({ remotePort }) => remotePort === 0);
+  return [...heldSockets(network), ...waiting.slice(0, MAX_WAITING).map(({ inode }) => inode)];
+}
+
+export interface FactsInput {
+  readonly seconds: number;
+  /** As given on the command line. */
+  readonly options: RunContext["options"];
+  readonly flows: Iterable<FlowCount>;
+  readonly names: Names;
+  readonly reasons: ReasonTable;
+  readonly book: StackBook;
+  readonly evidence: EvidenceBook;
+}
+
+/** Options that leave packets out. Not `netns`: the evidence is that namespace's then, too. */
+const FILTERS = ["reason", "dev", "host", "port", "proto", "pid", "comm", "cgroup"] as const;
+
+/** The facts that rules read: flows with the functions of their stacks, and what changed on the host. */
+export function buildFacts(input: FactsInput): Facts {
+  const { names, reasons, book, evidence } = input;
+  const drops = listDropFacts(input.flows, names, reasons, book);
+  const places = listPlaces(
+    names,
+    drops.map(({ netns }) => netns),
+    evidence.networks(),
+  );
+  return {
+    seconds: input.seconds,
+    drops,
+    hasReason: (reason) => reasons.has(reason),
+    isFiltered: FILTERS.some((name) => input.options[name] !== undefined),
+    networks: evidence.networks(),
+    places,
+    owners: evidence.owners(),
+    kernelLog: evidence.log.lines,
+    earlierLog: evidence.log.earlier,
+    describe: (drop) => tellDrop(drop, drop.netns === null ? null : (places.get(drop.netns) ?? null)),
+  };
+}
