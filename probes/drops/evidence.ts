@@ -4,6 +4,7 @@ import { createNetworkLog, type NetworkLog } from "../../src/evidence/kernel-log
 import { deltaNets } from "../../src/evidence/net/delta.ts";
 import { isRawNet, parseNet, type RawNet } from "../../src/evidence/net/snapshot.ts";
 import type { NetDelta } from "../../src/evidence/net/types.ts";
+import { plural } from "../../src/text/format.ts";
 import type { Fact, Json, JsonObject, RunContext } from "../../src/probe/define.ts";
 import { describeDrop } from "./catalogue.ts";
 import type { FlowCount } from "./counters.ts";
@@ -16,6 +17,8 @@ export interface EvidenceBook {
   fact(fact: Fact): void;
   /** What changed; empty until the second snapshot is there. */
   networks(): readonly NetDelta[];
+  /** To be called at the end: says what could not be read in time, without which causes are missing. */
+  complain(): void;
   owners(): ReadonlyMap<number, Owner>;
   /** What the kernel logged of lost packets. */
   readonly log: NetworkLog;
@@ -50,8 +53,30 @@ export function createEvidenceBook(context: Pick<RunContext, "ask" | "notice">):
         context.ask({ fact: "owner", key: String(socket) });
     },
     networks: () => deltas,
+    complain() {
+      if (ends.before.length > 0 && ends.after.length === 0)
+        context.notice(
+          "warning",
+          "degraded",
+          "the counters and rules could not be read a second time before the end: no causes can be told",
+        );
+      const late = deltas.filter(({ missing }) => missing.some(({ why }) => LATE.test(why)));
+      if (late.length > 0) context.notice("warning", "degraded", tellLate(late), late.length);
+    },
     owners: () => owners,
   };
+}
+
+/** Why something is missing that another time may be there (collectNet). */
+const LATE = /^no answer within|does not end|took longer than|^the time for all namespaces|^no time left/;
+
+const MAX_NAMED = 3;
+
+function tellLate(late: readonly NetDelta[]): string {
+  const named = late.slice(0, MAX_NAMED).map(({ netns }) => netns.name ?? `netns ${netns.inode}`);
+  const rest = late.length - named.length;
+  const missing = late[0]?.missing.filter(({ why }) => LATE.test(why)).map(({ what }) => what) ?? [];
+  return `counters, rules or settings could not all be read in time in ${named.join(", ")}${rest > 0 ? ` and ${plural(rest, "more namespace")}` : ""} (${missing.slice(0, MAX_NAMED).join(", ")}): causes may be missing`;
 }
 
 /** Waiting UDP sockets of one namespace whose process is looked up: a resolver has thousands for a moment each. */

@@ -1,3 +1,4 @@
+import type { NetDelta } from "../../src/evidence/net/types.ts";
 import type { Fact, Json, RunContext } from "../../src/probe/define.ts";
 
 /** A namespace as records name it. */
@@ -21,6 +22,8 @@ export interface Names {
   symbol(site: number): string | null;
   learnDevice(netns: number, ifindex: number, name: string): void;
   learnSymbol(site: number, name: string): void;
+  /** From the evidence at the end: flows that were first seen in the last interval were asked about too late. */
+  learnNetwork(network: NetDelta): void;
   /** Asks for what is not known yet. */
   want(flow: { readonly netns: number; readonly ifindex: number; readonly site: number }): void;
 }
@@ -45,8 +48,15 @@ export function createNames(context: Pick<RunContext, "ask">): Names {
     symbol: (site) => symbols.get(site) ?? null,
     learnDevice: (netns, ifindex, name) => void devices.set(`${netns}/${ifindex}`, name),
     learnSymbol: (site, name) => void symbols.set(site, name),
+    learnNetwork({ netns, state }) {
+      for (const { index, name } of state.configuration?.links ?? []) {
+        const key = `${netns.inode}/${index}`;
+        if (!devices.has(key)) devices.set(key, name);
+      }
+    },
     want({ netns, ifindex, site }) {
-      if (netns !== 0 && !places.has(netns)) context.ask({ fact: "netns", key: String(netns) });
+      // Also of one that is known: those that were asked about are read first at the end.
+      if (netns !== 0) context.ask({ fact: "netns", key: String(netns) });
       if (netns !== 0 && ifindex !== 0 && !devices.has(`${netns}/${ifindex}`))
         context.ask({ fact: "device", key: `${netns}/${ifindex}` });
       if (site !== 0 && !symbols.has(site)) context.ask({ fact: "ksym", key: String(site) });

@@ -101,6 +101,7 @@ export function runDrops(context: RunContext): ProbeRun {
     fact(fact) {
       names.fact(fact);
       evidence.fact(fact);
+      if (fact.fact === "network" && fact.key === "after") evidence.networks().forEach(names.learnNetwork);
       if (fact.fact === "network" && fact.key === "before") {
         hasSnapshot = true;
         counters.begin();
@@ -138,6 +139,7 @@ export function runDrops(context: RunContext): ProbeRun {
       };
     },
     finish(end: EndInfo): ProbeResult {
+      evidence.complain();
       const rows = listRows(flows(), names, reasons, false);
       const totals = [...counters.totals].map(([reason, count]) => ({ reason, count }));
       const drops = total();
