@@ -12,6 +12,8 @@ const ASKING: readonly (readonly [RegExp, Hook | null | "packet"])[] = [
   [/^br_nf_local_in/, "INPUT"],
   [/^br_nf_forward/, "FORWARD"],
   [/^br_nf_post_routing/, "POSTROUTING"],
+  // A REJECT rule at OUTPUT gives the packet a device (nf_send_unreach6), by which it looks like one at POSTROUTING.
+  [/^__ip6?_local_out$/, "OUTPUT"],
   [/^(?:__)?ip6?_|^ipv6_rcv/, "packet"],
 ];
 

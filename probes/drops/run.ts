@@ -115,6 +115,7 @@ export function runDrops(context: RunContext): ProbeRun {
           `the kernel log (/dev/kmsg) cannot be read (${evidence.log.error ?? "unknown"}): what it says of lost packets is missing`,
         );
       }
+      if (fact.fact === "network" && fact.key === "after") evidence.networks().forEach(names.learnNetwork);
       if (fact.fact === "network" && fact.key === "before") {
         hasSnapshot = true;
         counters.begin();

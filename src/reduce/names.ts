@@ -1,4 +1,5 @@
 import type { Place } from "../diagnose/facts.ts";
+import type { NetDelta } from "../evidence/net/types.ts";
 import type { Answer, Asker } from "./fact.ts";
 
 /** Names of namespaces, devices and call sites: from stack samples, else asked of the host once. */
@@ -9,6 +10,8 @@ export interface Names {
   symbol(site: number): string | null;
   learnDevice(netns: number, ifindex: number, name: string): void;
   learnSymbol(site: number, name: string): void;
+  /** From the evidence at the end: flows that were first seen in the last interval were asked about too late. */
+  learnNetwork(network: NetDelta): void;
   /** Asks for what is not known yet. */
   want(flow: { readonly netns: number; readonly ifindex: number; readonly site: number }): void;
 }
@@ -34,8 +37,15 @@ export function createNames(ask: Asker): Names {
     symbol: (site) => symbols.get(site) ?? null,
     learnDevice: (netns, ifindex, name) => void devices.set(`${netns}/${ifindex}`, name),
     learnSymbol: (site, name) => void symbols.set(site, name),
+    learnNetwork({ netns, state }) {
+      for (const { index, name } of state.configuration?.links ?? []) {
+        const key = `${netns.inode}/${index}`;
+        if (!devices.has(key)) devices.set(key, name);
+      }
+    },
     want({ netns, ifindex, site }) {
-      if (netns !== 0 && !places.has(netns)) ask({ fact: "netns", key: String(netns) });
+      // Also of one that is known: those that were asked about are read first at the end.
+      if (netns !== 0) ask({ fact: "netns", key: String(netns) });
       if (netns !== 0 && ifindex !== 0 && !devices.has(`${netns}/${ifindex}`))
         ask({ fact: "device", key: `${netns}/${ifindex}` });
       if (site !== 0 && !symbols.has(site)) ask({ fact: "ksym", key: String(site) });

@@ -41,6 +41,9 @@ export interface LiveRun {
  */
 const ANSWER_PATIENCE = 8;
 
+/** The same for what is taken at both ends (seconds): longer than its own limits, without it no cause can be told. */
+const EVIDENCE_PATIENCE = 20;
+
 /** How long bpftrace may print what it has read before it is asked to end (seconds): see `waitUntilIdle`. */
 const DRAIN_PATIENCE = 1;
 
@@ -55,6 +58,7 @@ export function startLive(options: LiveOptions): LiveRun {
   const started = performance.now();
   const now = () => Math.round((performance.now() - started) * 1000) / 1e6;
   const pending = new Set<Promise<void>>();
+  const evidence = new Set<Promise<void>>();
   let ticker: NodeJS.Timeout | null = null;
   let limit: NodeJS.Timeout | null = null;
   let isStopped = false;
@@ -78,14 +82,8 @@ export function startLive(options: LiveOptions): LiveRun {
   }
 
   async function settle(): Promise<void> {
-    if (pending.size === 0) return;
-    const { promise: late, resolve: giveUp } = Promise.withResolvers<boolean>();
-    const timer = setTimeout(() => giveUp(true), ANSWER_PATIENCE * 1000);
-    // An answer may lead to further questions.
-    while (pending.size > 0) {
-      if (await Promise.race([Promise.all(pending).then(() => false), late])) break;
-    }
-    clearTimeout(timer);
+    await within(EVIDENCE_PATIENCE, evidence);
+    await within(ANSWER_PATIENCE, pending);
   }
 
   // Before the program starts: what is logged from here on belongs to this run.
@@ -146,7 +144,11 @@ export function startLive(options: LiveOptions): LiveRun {
     clearTimers();
     options.onInput({ kind: "stop", at: now(), cause });
     // Counters and events should cover the same time; the `exit` input waits for both.
-    for (const fact of options.evidence) void answer({ fact, key: "after" });
+    for (const fact of options.evidence) {
+      const work = answer({ fact, key: "after" });
+      evidence.add(work);
+      void work.finally(() => evidence.delete(work));
+    }
     void child.readMisses().then(async (count) => {
       misses = count;
       await waitUntilIdle(child.pid, DRAIN_PATIENCE);
@@ -160,6 +162,18 @@ export function startLive(options: LiveOptions): LiveRun {
     stop: () => end("signal"),
     done,
   };
+}
+
+/** Waits for all of `work`, what comes to it meanwhile included (an answer may lead to further questions), but not longer. */
+async function within(seconds: number, work: ReadonlySet<Promise<void>>): Promise<void> {
+  if (work.size === 0) return;
+  const { promise: late, resolve: giveUp } = Promise.withResolvers<boolean>();
+  const timer = setTimeout(() => giveUp(true), seconds * 1000);
+  while (work.size > 0) {
+    // oxlint-disable-next-line no-await-in-loop -- each round waits for what the one before it asked
+    if (await Promise.race([Promise.all(work).then(() => false), late])) break;
+  }
+  clearTimeout(timer);
 }
 
 function favour(pid: number | null): void {

@@ -161,7 +161,7 @@ describe("counters and drops", () => {
     ]);
   });
 
-  test("the same text twice is deleted by number, hostile texts too", () => {
+  test("the same legacy text twice is deleted by it, a hostile one by its number", () => {
     const twice = "-A INPUT -p udp -j DROP";
     const hostile = '-A INPUT -p tcp -m comment --comment "a\nb" -j DROP';
     const rules = [twice, twice, hostile];
@@ -174,9 +174,73 @@ describe("counters and drops", () => {
       dropped(53, 3, { location: "nf_hook_slow", proto: "tcp" }),
     ];
     const { findings } = examine(makeFacts({ drops, networks: [change] }));
-    expect(findings.flatMap(({ fix }) => fix)).toEqual(
-      [3, 2, 1].map((n) => `ip netns exec web iptables-legacy -t filter -D INPUT ${n}`),
+    const tool = "ip netns exec web iptables-legacy -t filter -D INPUT";
+    expect(findings.flatMap(({ fix }) => fix)).toEqual([
+      `${tool} 3`,
+      `${tool} -p udp -j DROP`,
+      `${tool} -p udp -j DROP`,
+    ]);
+  });
+
+  test("a legacy rule that iptables does not find by its text is looked up", () => {
+    const rules = [
+      '-A INPUT -p udp -m recent --set --name "a b" --mask 255.255.255.255 --rsource -j DROP',
+      "-A INPUT -p tcp -j DROP",
+    ];
+    const change = legacy(
+      rules.map((rule) => `[0:0] ${rule}`),
+      rules.map((rule) => `[5:30] ${rule}`),
     );
+    const drops = [
+      dropped(53, 5, { location: "nf_hook_slow" }),
+      dropped(53, 5, { location: "nf_hook_slow", proto: "tcp" }),
+    ];
+    const { findings } = examine(makeFacts({ drops, networks: [change] }));
+    const tool = "iptables-legacy -t filter";
+    expect(findings[0]?.fix).toEqual([
+      `ip netns exec web sh -c 'n=$(${tool} -S INPUT | grep -nxFm1 -e '\\''${rules[0]}'\\'') && ${tool} -D INPUT $((\${n%%:*} - 1))'`,
+    ]);
+  });
+
+  test("a rule that was made anew during the run is one finding with all its drops", () => {
+    const old = (handle: number, port: number, packets: number) =>
+      `{"rule": {"family": "inet", "table": "t", "chain": "in", "handle": ${handle}, "expr": [{"counter": {"packets": ${packets}, "bytes": 9}}, {"drop": null}], "comment": "${port}"}}`;
+    const chain =
+      '{"chain": {"family": "inet", "table": "t", "name": "in", "handle": 1, "type": "filter", "hook": "input", "prio": 0, "policy": "accept"}}';
+    const text = (handle: number, port: number) =>
+      `table inet t {\n\tchain in {\n\t\tudp dport ${port} counter packets 1 bytes 9 drop # handle ${handle}\n\t}\n}\n`;
+    const change = network({
+      "nft -j": [
+        `{"nftables": [${chain}, ${old(2, 53, 100)}]}`,
+        `{"nftables": [${chain}, ${old(7, 53, 5)}]}`,
+      ],
+      "nft -a": [text(2, 53), text(7, 53)],
+    });
+    const { findings } = examine(makeFacts({ drops: [dropped(53, 20)], networks: [change] }));
+    expect(findings).toMatchObject([
+      {
+        severity: "problem",
+        count: 20,
+        rule: { handle: 7, packets: 5 },
+        fix: ["ip netns exec web nft delete rule inet t in handle 7"],
+      },
+    ]);
+    expect(findings[0]?.evidence[0]).toBe(
+      "the rule was made anew during the run and shows 5 since; 20 NETFILTER_DROP at INPUT of such packets were seen",
+    );
+  });
+
+  test("zeroed from nothing: what only that rule can have dropped is its own", () => {
+    const rule = "-A INPUT -p udp -m udp --dport 53 -j DROP";
+    const nftSave = (packets: number) =>
+      save(`[${packets}:9] ${rule}`).replace(" on Sun", " (nf_tables) on Sun");
+    const change = network({
+      "nft -j": ['{"nftables": []}', '{"nftables": []}'],
+      "iptables-save": [nftSave(0), nftSave(5)],
+    });
+    const { findings } = examine(makeFacts({ drops: [dropped(53, 500)], networks: [change], seconds: 10 }));
+    expect(findings).toMatchObject([{ severity: "problem", count: 500, rule: { packets: 5 } }]);
+    expect(findings[0]?.evidence[0]).toContain("it was set back during the run");
   });
 
   test("shell characters of a rule's text are quoted", () => {

@@ -9,6 +9,7 @@ interface Finding {
   readonly netns: { readonly name: string | null } | null;
   readonly evidence: readonly string[];
   readonly fix: readonly string[];
+  readonly rule?: { readonly chain: string; readonly text: string; readonly packets: number | null };
 }
 
 /** The findings of a recording of a real kernel (fixtures/diagnose), through everything that a replay goes through. */
@@ -69,6 +70,48 @@ describe("findings of recordings of Linux 6.18", () => {
 
   test("a thousand short HTTP connections, half of them with segments in TIME-WAIT: nothing to say", async () => {
     expect(await replay("healthy-http-6.18")).toEqual([]);
+  });
+});
+
+describe("firewalls of recordings of Linux 6.18", () => {
+  const short = (findings: readonly Finding[]) =>
+    findings
+      .filter(({ id }) => id.startsWith("netfilter"))
+      .map(
+        ({ severity, count, rule }) =>
+          `${severity} ${count} ${rule?.chain}: ${rule?.text} (${rule?.packets})`,
+      );
+
+  test("firewalld, which does not count: of what matches, the rule that is asked first", async () => {
+    expect(short(await replay("firewalld-6.18"))).toEqual([
+      "suspicious 47 filter_INPUT: reject with icmpx admin-prohibited (null)",
+      "suspicious 5 filter_IN_public_deny: ip saddr 10.0.0.0/8 udp dport 5002 drop (null)",
+    ]);
+  });
+
+  test("sets, quotas, limits and named counters: each rule with its own packets", async () => {
+    const findings = await replay("nft-sets-6.18");
+    expect(short(findings)).toEqual([
+      "problem 17 in: udp dport 5011 quota over 300 bytes counter drop (17)",
+      "problem 11 in: udp dport 5006 update @meter1 { ip saddr limit rate over 1/hour } counter drop (11)",
+      'problem 9 in: udp dport 5009 counter name "own" drop (9)',
+      'problem 8 in: udp dport 5008 counter name "shared" drop (15)',
+      'problem 7 in: udp dport 5007 counter name "shared" drop (15)',
+      "problem 5 in: udp dport 5005 add @dyn { ip saddr } counter drop (5)",
+      "problem 3 in: udp dport @plain counter drop (3)",
+      "problem 3 in: udp dport @counted drop (3)",
+      'suspicious 16 in: udp dport 5010 quota name "q" drop (null)',
+    ]);
+    expect(findings.find(({ rule }) => rule?.text.includes("@counted"))?.fix).toEqual([
+      "ip netns exec web nft delete element inet s counted '{ 5003 }'",
+    ]);
+  });
+
+  test("a ruleset replaced during the run: one finding a rule, with what the old one dropped", async () => {
+    expect(short(await replay("nft-reload-6.18"))).toEqual([
+      "problem 20 in: udp dport 5001 counter drop (5)",
+      "problem 7 in: udp dport 5002 counter drop (7)",
+    ]);
   });
 });
 

@@ -17,6 +17,8 @@ describe("the hook that a stack proves", () => {
       "FORWARD",
     ],
     ["IP above a bridge", "br_handle_frame br_nf_pre_routing ip_rcv ip_local_deliver nf_hook_slow", "packet"],
+    ["IP as it makes a packet", "udpv6_sendmsg ip6_send_skb __ip6_local_out nf_hook_slow", "OUTPUT"],
+    ["IP as a packet leaves", "ip_send_skb __ip_local_out ip_output nf_hook_slow", "packet"],
     ["no stack", "", "packet"],
   ])("%s", (_name, stack, hook) => {
     expect(hookOfStack(stack === "" ? [] : stack.split(" "))).toBe(hook);

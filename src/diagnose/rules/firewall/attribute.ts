@@ -15,6 +15,8 @@ export interface Explained {
   readonly count: number;
   /** More of them that it did not count but must have dropped: between the reading of the events and of the counter. */
   readonly beside: number;
+  /** It has dropped more than its counter shows: that was set back in the run. */
+  readonly isReset: boolean;
   readonly drops: readonly DropFact[];
 }
 
@@ -50,14 +52,18 @@ export function attribute(facts: Facts, drops: readonly DropFact[]): Attribution
   const assigned = (group: number, counter: number): number => assignment.assigned(group, counter);
   const besides = (group: number, counter: number): number => beyond(gap, group, counter);
   const explained = proven.map((suspect, counter): Explained => {
+    const isReset =
+      suspect.isReset ||
+      groups.some((_, group) => gap.get(group)?.counter === counter && gap.get(group)?.isReset === true);
     const own = groups.filter((_, group) => assigned(group, counter) + besides(group, counter) > 0);
     // What a counter that was set back has not kept is its own.
     const beside = groups.reduce((sum, _, group) => sum + besides(group, counter), 0);
     const count = groups.reduce((sum, _, group) => sum + assigned(group, counter), 0);
     return {
       suspect,
-      count: suspect.isReset ? count + beside : count,
-      beside: suspect.isReset ? 0 : beside,
+      count: isReset ? count + beside : count,
+      beside: isReset ? 0 : beside,
+      isReset,
       drops: own.flatMap(({ packets }) => packets.flatMap((item) => item.drops)),
     };
   });
@@ -79,9 +85,9 @@ function beyond(gap: Gap, group: number, counter: number): number {
   return share?.counter === counter ? share.count : 0;
 }
 
-/** One that counts and did not move has dropped nothing; it may be a removed one, whose end is not known. */
-function canHaveDropped({ counted, isExact }: Suspect): boolean {
-  return counted === null || (!isExact && counted > 0);
+/** One that counts and did not move has dropped nothing, but for one that was removed or counts from anew. */
+function canHaveDropped({ counted, isExact, isReset }: Suspect): boolean {
+  return counted === null || isReset || (!isExact && counted > 0);
 }
 
 function groupByFits(packets: readonly Packets[], suspects: readonly Suspect[]): Group[] {

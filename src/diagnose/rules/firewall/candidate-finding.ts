@@ -2,10 +2,11 @@ import { formatCount, plural } from "../../../text/format.ts";
 import type { Facts } from "../../facts.ts";
 import type { Finding } from "../../finding.ts";
 import { findPlace, nameNetns } from "../../where.ts";
-import type { Unexplained } from "./candidates.ts";
+import { MAX_JUDGED, type Unexplained } from "./candidates.ts";
 import { acceptPolicy, deleteRule, listChain } from "./commands.ts";
 import { nameDrops } from "./count.ts";
 import { tellEffects, tellFlows, tellJumps } from "./evidence.ts";
+import { judge, makeSubject } from "./match/condition.ts";
 import { describePolicy, describeRule } from "./rule-finding.ts";
 import type { PolicySuspect, RuleSuspect, Suspect } from "./suspect.ts";
 import { traceRecipe } from "./trace-recipe.ts";
@@ -14,6 +15,8 @@ import { hookOf, subjectOf, tellPackets, tellRule } from "./words.ts";
 
 /** More candidates than this are counted, not listed: nobody reads them, and the trace command names the one. */
 const MAX_LISTED = 6;
+
+const GONE = "# nothing to do: the rule is gone. If it comes back, look for what puts it there";
 
 type Candidate = RuleSuspect | PolicySuspect;
 
@@ -39,7 +42,7 @@ export function candidateFinding(
   const hook = hookOf(hooks, drops);
   const isOne = candidates.length === 1;
   const recipe =
-    first === undefined
+    first === undefined || candidates.every((one) => one.kind === "rule" && one.rule.presence === "removed")
       ? null
       : traceRecipe(place, { ...placeOf(first), hook, devices: first.devices }, drops);
   const listed = candidates.slice(0, MAX_LISTED);
@@ -48,13 +51,19 @@ export function candidateFinding(
     first === undefined
       ? []
       : tellEffects(facts, first.network, drops, first.kind === "rule" ? first.rule : null);
+  const isGone = isOne && first?.kind === "rule" && first.rule.presence === "removed";
+  const why =
+    isOne &&
+    first?.kind === "rule" &&
+    drops.slice(0, MAX_JUDGED).every((drop) => judge(first.match, makeSubject(drop)) === "yes")
+      ? "all that this rule asks for is true of these packets"
+      : "nothing else in this namespace that trace can read fits these packets";
+  const proof = isProven || isGone ? "" : "; the trace command proves it";
   const evidence = [
     `${formatCount(count)} ${nameDrops(drops, drops[0]?.hook ?? hook)} that no counter explains`,
     tellFlows(drops),
-    isOne
-      ? `nothing else in this namespace that trace can read fits these packets${isProven ? "" : "; the trace command proves it"}`
-      : "the trace command says which one it is:",
-    ...listed.map((candidate) => describeCandidate(candidate)),
+    isOne ? `${why}${proof}` : "the trace command says which one it is:",
+    ...listed.filter((one) => !isOne || one.counted !== null).map(describeCandidate),
     rest > 0 ? `and ${plural(rest, "more candidate")}` : null,
     first?.kind === "rule" ? tellJumps(first.network, first.rule) : null,
     tellUnread(facts, netns),
@@ -71,7 +80,7 @@ export function candidateFinding(
       ...new Set(listed.map((candidate) => listChain(place, candidate.network, placeOf(candidate)))),
       ...(recipe === null ? [] : [recipe]),
     ],
-    fix: fixes(facts, netns, listed),
+    fix: isGone ? [GONE] : fixes(facts, netns, listed),
     ...(first === undefined
       ? {}
       : { rule: first.kind === "rule" ? describeRule(first.rule, first.counted) : describePolicy(first) }),
@@ -98,8 +107,9 @@ function summarise(candidates: readonly Candidate[], { drops }: Unexplained, isP
   });
 }
 
-function whyOpen({ rule, counted }: RuleSuspect): string {
+function whyOpen({ rule, counted, isReset }: RuleSuspect): string {
   if (rule.presence === "removed") return "that was taken away during the run";
+  if (isReset) return "whose counter was set back during the run";
   if (!rule.hasCounter) return "without a counter";
   return counted === null ? "whose counter could not be read at both ends" : "that also counts other packets";
 }

@@ -3,6 +3,7 @@ import { judge } from "./match/condition.ts";
 import type { Packets } from "./packets.ts";
 import { fit } from "./reach.ts";
 import type { Suspect } from "./suspect.ts";
+import { isBefore } from "./way.ts";
 
 /** Drops that no counter explains. */
 export interface Unexplained {
@@ -101,7 +102,7 @@ function joinParts(parts: readonly Unexplained[]): Unexplained[] {
   ];
 }
 
-/** What fits best; a rule whose conditions are surely met rules out those that may be, and the policy behind it. */
+/** What fits best; rules whose conditions are surely met rule out those that may be, policies, and what is asked after them. */
 function candidatesFor(item: Packets, suspects: readonly Suspect[]): Suspect[] {
   const rated = suspects.map((suspect) => ({ suspect, value: fit(suspect, item) ?? 3 }));
   const good = rated.filter(({ value }) => value <= 1);
@@ -109,7 +110,14 @@ function candidatesFor(item: Packets, suspects: readonly Suspect[]): Suspect[] {
     ({ suspect }) => suspect,
   );
   const sure = fitting.filter((suspect) => isSureMatch(suspect, item));
-  return sure.length > 0 ? sure : fitting;
+  if (sure.length === 0) return fitting;
+  return sure.filter((suspect) => !sure.some((first) => comesAfter(suspect, first, item)));
+}
+
+/** Whether what `first` drops never gets to `suspect`. */
+function comesAfter(suspect: Suspect, first: Suspect, item: Packets): boolean {
+  if (suspect.kind !== "rule" || first.kind !== "rule" || suspect === first) return false;
+  return suspect.way !== null && first.way !== null && isBefore(first.way, suspect.way, item);
 }
 
 export function isSureMatch(suspect: Suspect, packets: Packets): boolean {

@@ -32,8 +32,15 @@ export function listChain(netns: Place | null, network: NetDelta, place: Firewal
 }
 
 /**
+ * Matches that iptables does not find again by what it prints of them: what is compared holds a pointer of the kernel's
+ * (1.8.9, both backends).
+ */
+const NOT_FOUND_AGAIN = / -m (?:recent|connlimit) /;
+
+/**
  * Deletes a rule. By its number, as its tool lists it; where other rules of the same chain (`others`) are to be deleted as
- * well, numbers shift with the first: then by its text, if no second rule has it, else by its handle.
+ * well, numbers shift with the first: then by its text, if no second rule has it, else by its handle. Legacy rules have none:
+ * of two with the same text it does not matter which one goes first, and one that is not found by its text is looked up.
  */
 export function deleteRule(
   netns: Place | null,
@@ -50,9 +57,18 @@ export function deleteRule(
     (other) => other !== rule && isSameChain(other, rule) && other.text === rule.text,
   );
   // A comment may hold a newline or worse, which no report shows as such.
-  if (isUnique && escapeText(rule.text) === rule.text)
+  const isPrintable = escapeText(rule.text) === rule.text;
+  const isFound = isPrintable && !NOT_FOUND_AGAIN.test(rule.text);
+  if (isFound && (isUnique || rule.handle === null))
     return [inNetns(netns, `${tool} -D ${splitQuoted(rule.text).slice(1).map(quoteShell).join(" ")}`)];
-  return [inNetns(netns, rule.handle === null ? byNumber : deleteByHandle(rule))];
+  if (rule.handle !== null) return [inNetns(netns, deleteByHandle(rule))];
+  return [inNetns(netns, isPrintable ? `sh -c ${quoteShell(lookUp(tool, rule))}` : byNumber)];
+}
+
+/** Deletes the first rule with that text by its number: the list (`-S`) begins with a line for the chain itself. */
+function lookUp(tool: string, { chain, text }: RuleDelta): string {
+  const found = `${tool} -S ${words(chain)} | grep -nxFm1 -e ${quoteShell(text)}`;
+  return `n=$(${found}) && ${tool} -D ${words(chain)} $((\${n%%:*} - 1))`;
 }
 
 function deleteByHandle({ family, table, chain, handle }: RuleDelta): string {

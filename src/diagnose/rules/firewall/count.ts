@@ -32,8 +32,15 @@ export function tellCount(
   const total = countDrops(seen.filter(({ hook }) => hooks.has(hook)));
   const name = nameDrops(drops, nameHook(suspect, drops));
   const moved = `its counter moved by ${formatCount(counted)}`;
-  if (suspect.isReset) {
-    return `its counter was set back during the run and shows ${formatCount(counted)} since; ${formatCount(count)} ${name} are its own`;
+  if (own.isReset) {
+    const seenOf = `${formatCount(count)} ${name} of such packets were seen`;
+    if (!suspect.isReset)
+      return `${moved}; ${seenOf}, and nothing else there can have dropped them: it was set back during the run`;
+    const isRemade = suspect.kind === "rule" && suspect.rule.presence === "added";
+    const what = isRemade
+      ? "the rule was made anew during the run"
+      : "its counter was set back during the run";
+    return `${what} and shows ${formatCount(counted)} since; ${seenOf}`;
   }
   if (beside > 0) {
     return `${moved}; ${formatCount(count + beside)} ${name} of such packets were seen, ${formatCount(beside)} of them while the counters were being read: events are counted from a little before that to a little after it`;

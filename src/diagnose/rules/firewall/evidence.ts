@@ -4,6 +4,7 @@ import { rankDrops, tellCounters, tellShares } from "../../amounts.ts";
 import { tellRetransmissions } from "../../context.ts";
 import type { DropFact, Facts } from "../../facts.ts";
 import { findWays } from "./jumps.ts";
+import { packetFamily } from "./netfilter-drop.ts";
 import { isInvalidRule, isReject } from "./words.ts";
 
 /**
@@ -40,19 +41,24 @@ export function tellEffects(
   if (isLocal) {
     effects.push('the sending programs get EPERM ("Operation not permitted"); TCP sends again instead');
   }
-  if (rule !== null && isReject(rule)) effects.push(tellReject(network, rule.text));
+  if (rule !== null && isReject(rule)) effects.push(tellReject(network, rule.text, drops));
   if (rule !== null && isInvalidRule(rule.text)) effects.push(tellInvalid(network));
   effects.push(tellRetransmissions(facts, drops));
   return effects.filter((effect) => effect !== null);
 }
 
-function tellReject(network: NetDelta, text: string): string {
+function tellReject(network: NetDelta, text: string, drops: readonly DropFact[]): string {
   const [, iptables, nft] =
     /--reject-with (\S+)|\breject with ((?:tcp reset)|(?:icmp\S*(?: type)? \S+))/.exec(text) ?? [];
   const answer = iptables ?? nft;
   // A reset by netfilter is in no counter of TCP (nf_send_reset).
   const isReset = answer !== undefined && /rst|reset/.test(answer);
-  const moved = isReset ? null : tellCounters(network, ["IcmpOutDestUnreachs", "Icmp6OutDestUnreachs"]);
+  const families = new Set(drops.map(packetFamily));
+  const counters = [
+    ...(families.has("ip") ? ["IcmpOutDestUnreachs"] : []),
+    ...(families.has("ip6") ? ["Icmp6OutDestUnreachs"] : []),
+  ];
+  const moved = isReset ? null : tellCounters(network, counters);
   return `it answers the sender${answer === undefined ? "" : ` with ${answer}`}${moved === null ? "" : `: ${moved}`}`;
 }
 

@@ -4,6 +4,7 @@ import type { Group } from "./attribute.ts";
 import { byCount, isSureMatch, MAX_JUDGED } from "./candidates.ts";
 import { fit } from "./reach.ts";
 import type { Suspect } from "./suspect.ts";
+import { tellUnread } from "./unread.ts";
 
 /**
  * Events are counted from the moment the program is attached, rules from when they are first read: the evidence is asked for
@@ -11,8 +12,11 @@ import type { Suspect } from "./suspect.ts";
  */
 const START_GAP_SECONDS = 0.5;
 
-/** By group: how many more of it belong to a counter than it counted. */
-export type Gap = ReadonlyMap<number, { readonly counter: number; readonly count: number }>;
+/** By group: how many more of it belong to a counter than it counted. `isReset`: because it was set back in the run. */
+export type Gap = ReadonlyMap<
+  number,
+  { readonly counter: number; readonly count: number; readonly isReset: boolean }
+>;
 
 /**
  * What is left over of drops that a moved counter fits and that cannot be told from what fell between the reading of the
@@ -33,7 +37,7 @@ export function findGap(
     readonly assignment: Assignment;
   },
 ): Gap {
-  const found = new Map<number, { readonly counter: number; readonly count: number }>();
+  const found = new Map<number, { counter: number; count: number; isReset: boolean }>();
   const entries = groups.map((group, index) => ({ group, index, open: assignment.open(index) }));
   for (const [netns, members] of Map.groupBy(entries, ({ group }) => group.packets[0]?.drop.netns ?? null)) {
     const total = members.reduce((sum, { group }) => sum + group.count, 0);
@@ -41,15 +45,33 @@ export function findGap(
     const seconds = gapSeconds(facts, netns);
     const isGap = open <= Math.ceil((total * seconds) / (facts.seconds + seconds));
     for (const member of members) {
-      const fitting = [...proven.keys()].filter((counter) => (member.group.fits[counter] ?? 3) <= 2);
-      const wanted = fitting.filter((counter) => isGap || proven[counter]?.isReset === true);
+      const fitting = [...proven.keys()].filter((counter) => (member.group.fits[counter] ?? 3) <= 1);
+      const isSetBack = (counter: number): boolean => {
+        const suspect = proven[counter];
+        if (suspect === undefined) return false;
+        return suspect.isReset || (!isGap && wasSetBack(facts, suspect, member.group, others));
+      };
+      const wanted = fitting.filter((counter) => isGap || isSetBack(counter));
       const assigned = (counter: number): number => assignment.assigned(member.index, counter);
       const [best] = wanted.sort((a, b) => assigned(b) - assigned(a));
       if (best === undefined || member.open === 0 || hasSureMatch(member.group, others)) continue;
-      found.set(member.index, { counter: best, count: member.open });
+      found.set(member.index, { counter: best, count: member.open, isReset: isSetBack(best) });
     }
   }
   return found;
+}
+
+/**
+ * A counter that was 0 at the start and was zeroed in the run (`iptables -Z`) shows nothing of it. But when nftables dropped packets that
+ * the rule surely matches, and nothing else there can have, it is the one.
+ */
+function wasSetBack(facts: Facts, suspect: Suspect, group: Group, others: readonly Suspect[]): boolean {
+  const packets = group.packets.toSorted(byCount).slice(0, MAX_JUDGED);
+  return (
+    packets.every((item) => item.isNft && isSureMatch(suspect, item)) &&
+    !packets.some((item) => others.some((other) => (fit(other, item) ?? 3) <= 1)) &&
+    tellUnread(facts, suspect.network.netns.inode) === null
+  );
 }
 
 function gapSeconds(facts: Facts, netns: number | null): number {

@@ -89,7 +89,7 @@ function openFinding(facts: Facts, open: Unexplained): Finding {
   const isLast =
     candidates.length === 1 && open.drops.every(isNftSite) && tellUnread(facts, open.netns) === null;
   if (only.kind === "policy" && isLast) {
-    const own = { suspect: only, count: open.count, beside: 0, drops: open.drops };
+    const own = { suspect: only, count: open.count, beside: 0, isReset: false, drops: open.drops };
     return policyFinding(only, { facts, own, all: [own], seen: open.drops });
   }
   return candidateFinding(facts, open, candidates, isLast && (only.counted ?? 0) > 0);

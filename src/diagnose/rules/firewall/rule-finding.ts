@@ -36,7 +36,7 @@ export function ruleFinding(suspect: RuleSuspect, { facts, own, all, seen }: Con
     elements.length === 0
       ? null
       : `elements: ${elements.map(({ key, packets }) => `${key} +${formatCount(packets.delta ?? 0)}`).join(", ")}`,
-    tellPresence(rule),
+    own.isReset ? null : tellPresence(rule),
     ...tellEffects(facts, network, own.drops, rule),
   ];
   return {

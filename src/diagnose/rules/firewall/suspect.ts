@@ -1,5 +1,6 @@
 import type { ChainDelta, NetDelta, RuleDelta, SetElementDelta } from "../../../evidence/net/types.ts";
 import type { RuleMatch } from "./match/condition.ts";
+import type { Way } from "./way.ts";
 
 interface Common {
   readonly network: NetDelta;
@@ -17,6 +18,8 @@ export interface RuleSuspect extends Common {
   /** Elements of verdict maps that count by themselves and moved. */
   readonly elements: readonly SetElementDelta[];
   readonly match: RuleMatch;
+  /** When it is asked; null where several ways lead to it. */
+  readonly way: Way | null;
   /** Devices of its base chain (netdev, ingress); empty: any. */
   readonly devices: readonly string[];
 }

@@ -9,8 +9,9 @@ import type { Change } from "../../../evidence/change.ts";
 import { readIptables } from "./match/iptables.ts";
 import { droppingKeys, readNft, type WantedKeys } from "./match/nft.ts";
 import type { RuleMatch } from "./match/condition.ts";
-import { findJumps } from "./jumps.ts";
+import { chainKey, indexJumps } from "./jumps.ts";
 import type { Suspect } from "./suspect.ts";
+import { createWays } from "./way.ts";
 
 /** Everything in a namespace that can drop a packet, whether it is known to have done so or not. */
 export function listSuspects(network: NetDelta): Suspect[] {
@@ -26,18 +27,28 @@ const REFUSING: ReadonlySet<string> = new Set(
 );
 
 function ruleSuspects(network: NetDelta): Suspect[] {
-  const firewall = network.state.configuration?.firewall ?? null;
   const shared = countNames(network.rules);
+  const remade = findRemade(network.rules);
+  const devices = deviceLists(network);
+  const reach = createWays(network.rules, indexJumps(network), (rule, chain) =>
+    readJump(network, rule, chain),
+  );
   return network.rules.flatMap((rule): Suspect[] => {
+    if (rule.presence === "removed" && remade.has(ruleKey(rule))) return [];
     const elements = mappedElements(network, rule);
-    const dropping = elements.filter(({ verdict }) => verdict !== null && isDropping(verdict.kind));
+    const dropping = isCountedSet(network.rules, rule)
+      ? elements
+      : elements.filter(({ verdict }) => verdict !== null && isDropping(verdict.kind));
     const drops = rule.verdicts.some(({ kind }) => isDropping(kind)) || dropping.length > 0;
     const refuses = rule.verdicts.some(({ kind, target }) => kind === "other" && REFUSING.has(target ?? ""));
     if (!drops && !refuses) return [];
     const counting = dropping.filter(({ packets }) => packets.after !== null);
     // Elements that count tell better than the rule that looks them up.
     const byElements =
-      !rule.hasCounter && counting.length > 0 && counting.length === dropping.length && isOnlyMap(rule);
+      !rule.hasCounter &&
+      counting.length > 0 &&
+      counting.length === dropping.length &&
+      (isOnlyMap(rule) || isCountedSet(network.rules, rule));
     const counted = byElements
       ? counting.reduce((sum, { packets }) => sum + (packets.delta ?? 0), 0)
       : rule.packets.delta;
@@ -47,27 +58,52 @@ function ruleSuspects(network: NetDelta): Suspect[] {
         network,
         rule,
         elements: counting.filter(({ packets }) => (packets.delta ?? 0) > 0),
-        match: addJumps(readMatch(rule, dropping), network, rule),
-        devices:
-          firewall?.chains.find(
-            (chain) =>
-              chain.tool === rule.tool &&
-              chain.backend === rule.backend &&
-              chain.family === rule.family &&
-              chain.table === rule.table &&
-              chain.chain === rule.chain,
-          )?.devices ?? [],
+        ...reach(rule, readMatch(network, rule)),
+        devices: devices.get(chainKey(rule)) ?? [],
         counted,
         isExact: drops && (byElements || countsOnlyDrops(rule, shared)),
-        isReset: wasReset(rule.packets),
+        isReset: wasReset(rule.packets) || (rule.presence === "added" && remade.has(ruleKey(rule))),
       },
     ];
   });
 }
 
+/**
+ * Rules that were taken away and put back in the run: a reload (`nft -f`, `iptables-restore`) makes every rule anew, and what the
+ * old one had counted is gone.
+ */
+function findRemade(rules: readonly RuleDelta[]): ReadonlySet<string> {
+  const added = new Set(rules.filter(({ presence }) => presence === "added").map(ruleKey));
+  const gone = rules.filter(({ presence }) => presence === "removed").map(ruleKey);
+  return new Set(gone.filter((key) => added.has(key)));
+}
+
+function ruleKey(rule: RuleDelta): string {
+  return `${chainKey(rule)}${rule.text}`;
+}
+
+/** Devices of base chains, by chain. */
+function deviceLists(network: NetDelta): ReadonlyMap<string, readonly string[]> {
+  const chains = network.state.configuration?.firewall?.chains ?? [];
+  return new Map(chains.map((chain) => [chainKey(chain), chain.devices]));
+}
+
 /** The verdict comes from a named map, and from nothing else in the rule. */
 function isOnlyMap({ text }: RuleDelta): boolean {
   return /\bvmap @/.test(text) && !/ (?:drop|reject)\b/.test(text);
+}
+
+/** `ip saddr @blocked drop`, where the set's elements count and no other rule looks into it: they count what it drops. */
+function isCountedSet(rules: readonly RuleDelta[], { family, table, sets, text }: RuleDelta): boolean {
+  const [, name] =
+    /(?<!!= )@(\S+)(?: log(?: (?:prefix "[^"]*"|group \d+|level \w+|flags \w+))*)? (?:drop|reject)\b/.exec(
+      text,
+    ) ?? [];
+  if (name === undefined || sets.length !== 1 || sets[0] !== name) return false;
+  const users = rules.filter(
+    (rule) => rule.family === family && rule.table === table && rule.sets.includes(name),
+  );
+  return users.length === 1;
 }
 
 function isDropping(kind: VerdictKind): boolean {
@@ -82,9 +118,19 @@ function mappedElements(network: NetDelta, rule: RuleDelta): SetElementDelta[] {
   );
 }
 
-function readMatch(rule: RuleDelta, dropping: readonly SetElementDelta[]): RuleMatch {
+/** What a rule asks of a packet that it drops. */
+function readMatch(network: NetDelta, rule: RuleDelta): RuleMatch {
   if (rule.tool !== "nft") return readIptables(rule.text);
-  return readNft(rule.text, droppingKeys(keysAmong(dropping)));
+  const dropping = mappedElements(network, rule).filter(
+    ({ verdict }) => verdict !== null && isDropping(verdict.kind),
+  );
+  return readNft(rule.text, droppingKeys(keysAmong(dropping), membersOf(network, rule)));
+}
+
+/** What a rule asks of a packet that it sends to `chain`; null: back to where it came from, or anywhere. */
+function readJump(network: NetDelta, jump: RuleDelta, chain: string | null): RuleMatch {
+  if (jump.tool !== "nft") return readIptables(jump.text);
+  return readNft(jump.text, keysTo(network, jump, chain));
 }
 
 /** Keys of a named map among these elements. */
@@ -95,34 +141,26 @@ function keysAmong(elements: readonly SetElementDelta[]): WantedKeys["keysOf"] {
   };
 }
 
-/** Chains are seldom nested deeper; a loop of jumps cannot be loaded. */
-const MAX_DEPTH = 8;
-
-/** What a packet must be like to get to the rule's chain at all, where only one rule sends packets there. */
-function addJumps(match: RuleMatch, network: NetDelta, rule: RuleDelta, depth = 0): RuleMatch {
-  if (rule.hook !== null || depth >= MAX_DEPTH) return match;
-  const [jump, second] = findJumps(network.rules, rule, network.setElements);
-  if (jump === undefined || second !== undefined) return { ...match, isComplete: false };
-  const own =
-    jump.tool === "nft" ? readNft(jump.text, keysTo(network, jump, rule.chain)) : readIptables(jump.text);
-  const isSure = own.isComplete && jump.probability === null && jump.every === null;
-  return addJumps(
-    { conditions: [...match.conditions, ...own.conditions], isComplete: match.isComplete && isSure },
-    network,
-    jump,
-    depth + 1,
-  );
+/** Members of a named set that only people change. */
+function membersOf(network: NetDelta, { family, table }: RuleDelta): WantedKeys["membersOf"] {
+  const sets = network.state.configuration?.firewall?.sets ?? [];
+  return (name) => {
+    const set = sets.find((item) => item.family === family && item.table === table && item.name === name);
+    if (set === undefined || set.isMap || set.isDynamic || set.elements.length < set.size) return null;
+    return set.elements.map(({ key }) => key);
+  };
 }
 
-/** Elements of verdict maps that lead to a chain. */
-function keysTo(network: NetDelta, jump: RuleDelta, chain: string): WantedKeys {
+/** Elements of verdict maps that lead to a chain; null: to any, or back. */
+function keysTo(network: NetDelta, jump: RuleDelta, chain: string | null): WantedKeys {
+  const isWanted = (kind: string, target: string | null) =>
+    chain === null
+      ? kind === "return" || kind === "goto"
+      : (kind === "jump" || kind === "goto") && target === chain;
   const leading = mappedElements(network, jump).filter(
-    ({ verdict }) => (verdict?.kind === "jump" || verdict?.kind === "goto") && verdict.target === chain,
+    ({ verdict }) => verdict !== null && isWanted(verdict.kind, verdict.target),
   );
-  return {
-    keysOf: keysAmong(leading),
-    isWanted: (verdict, target) => (verdict === "jump" || verdict === "goto") && target === chain,
-  };
+  return { keysOf: keysAmong(leading), membersOf: membersOf(network, jump), isWanted };
 }
 
 /** How many rules use each named counter. */
@@ -156,18 +194,14 @@ function wasReset({ before, after }: Change): boolean {
 }
 
 function policySuspects(network: NetDelta): Suspect[] {
-  const chains = network.state.configuration?.firewall?.chains ?? [];
+  const devices = deviceLists(network);
   return network.chains
     .filter((chain) => chain.policy === "drop")
     .map((chain) => ({
       kind: "policy",
       network,
       chain,
-      devices:
-        chains.find(
-          (other) =>
-            other.family === chain.family && other.table === chain.table && other.chain === chain.chain,
-        )?.devices ?? [],
+      devices: devices.get(chainKey(chain)) ?? [],
       counted: countPolicy(network, chain),
       isExact: true,
       isReset: wasReset(chain.packets),

@@ -1,13 +1,14 @@
 import { formatCount } from "../../../text/format.ts";
 import { rankDrops, tellShares } from "../../amounts.ts";
 import { inNetns } from "../../commands.ts";
-import { findNetwork, type DropFact, type Facts } from "../../facts.ts";
+import { findNetwork, type DropFact, type Facts, type Place } from "../../facts.ts";
 import type { Finding } from "../../finding.ts";
 import { findPlace, nameNetns } from "../../where.ts";
 import type { Unexplained } from "./candidates.ts";
 import { nameDrops } from "./count.ts";
 import { tellEffects, tellFlows } from "./evidence.ts";
 import { isFromBridge, isNftSite } from "./netfilter-drop.ts";
+import { traceRecipe } from "./trace-recipe.ts";
 import { tellUnread } from "./unread.ts";
 import { same, tellPackets } from "./words.ts";
 
@@ -33,7 +34,7 @@ export function unexplainedFinding(facts: Facts, { netns, count, drops }: Unexpl
     count,
     netns: nameNetns(facts, netns),
     evidence: evidence.filter((line) => line !== null),
-    check: checks(drops).map((command) => inNetns(place, command)),
+    check: [...checks(drops).map((command) => inNetns(place, command)), ...recipes(place, drops, hook)],
     fix: [],
   };
 }
@@ -41,14 +42,23 @@ export function unexplainedFinding(facts: Facts, { netns, count, drops }: Unexpl
 /** What else can say NF_DROP. */
 function tellOthers(drops: readonly DropFact[]): string {
   if (drops.every(isNftSite)) return "an nftables chain said so: its rules may have changed during the run";
+  if (drops.every(({ icmp }) => icmp?.type === 5))
+    return "address translation drops ICMP redirects of connections that it translates (nf_nat_icmp_reply_translation): harmless";
   return "other code than rules can say so: a BPF netfilter program, IPVS, a helper of connection tracking, SYNPROXY";
+}
+
+/** What an nftables chain drops, a trace shows. */
+function recipes(place: Place | null, drops: readonly DropFact[], hook: DropFact["hook"]): string[] {
+  if (!drops.every(isNftSite)) return [];
+  const recipe = traceRecipe(place, { family: "inet", hook, devices: [] }, drops);
+  return recipe === null ? [] : [recipe];
 }
 
 function checks(drops: readonly DropFact[]): string[] {
   const tables = ["nft -a list ruleset"];
   const isBridge = drops.some(isFromBridge);
   const isArp = drops.some(({ proto }) => proto === "arp");
-  if (drops.every(isNftSite)) return [...tables, "nft monitor"];
+  if (drops.every(isNftSite)) return tables;
   if (isBridge) tables.push("ebtables-legacy -L --Lc");
   if (isArp) tables.push("arptables-legacy -L -v -n");
   return [

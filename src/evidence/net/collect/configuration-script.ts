@@ -46,7 +46,8 @@ const SYSCTLS = [
 /**
  * Reads one namespace, from inside it. Arguments: nonce, whether nf_tables is in the kernel (`yes`/`no`: asking nft
  * would load it), whether all is wanted or only what counts (`full`/`brief`). Everything here only lists. What is dear is asked for only where something cheap says it exists:
- *  - the rules in text and those of iptables-nft only when nft lists chains, or tables of their family;
+ *  - rules of nft only when it has tables, those of iptables-nft only when it has some of their family. They come first:
+ *    of 5,000 rules iptables-nft-save tells in 0.15 s what takes nft 1.2 s, as JSON and as text (measured, nft 1.0.6);
  *  - x_tables only when its own list of tables is not empty (reading a table would create it);
  *  - TCP sockets only when sockstat counts some (walking the hash costs 5 ms).
  * The order is that of importance: a deadline cuts the end. Routes come last, there may be a million.
@@ -67,23 +68,27 @@ inuse() {
   return 1
 }
 if [ "$nft" = yes ]; then
-  mark 'nft -j'
-  json=$(nft -j list ruleset)
+  mark 'nft tables'
+  tables=$(nft list tables)
   status=$?
-  printf '%s\\n' "$json"
   end $status
-  case $json in *'"chain"'*)
+  case $status$tables in [!0]* | *'table ip '*)
+    save iptables-save iptables-nft-save iptables-save
+  esac
+  case $status$tables in [!0]* | *'table ip6 '*)
+    save ip6tables-save ip6tables-nft-save ip6tables-save
+  esac
+  mark 'nft -j'
+  case $status$tables in
+    0) printf '{"nftables": []}\n' ;;
+    *) nft -j list ruleset ;;
+  esac
+  end $?
+  case $tables in ?*)
     mark 'nft -a'
     nft -a list ruleset
     end $?
   esac
-  case $status$json in [!0]* | *'"family": "ip",'* | *'"family":"ip",'*)
-    save iptables-save iptables-nft-save iptables-save
-  esac
-  case $status$json in [!0]* | *'"family": "ip6",'* | *'"family":"ip6",'*)
-    save ip6tables-save ip6tables-nft-save ip6tables-save
-  esac
-  json=
 fi
 if [ -r /proc/net/ip_tables_names ] && read -r line </proc/net/ip_tables_names; then
   save iptables-legacy-save iptables-legacy-save iptables-save

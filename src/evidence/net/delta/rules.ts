@@ -88,7 +88,7 @@ function changeOfPolicy(pair: Pair<FirewallChain>, fresh: boolean, field: "packe
   return changeIn(pair, fresh, (chain) => chain[field] ?? (counts ? 0 : null));
 }
 
-/** Elements of sets and maps that carry a verdict or a counter. */
+/** Elements of sets and maps. */
 export function deltaSetElements(ends: Ends): SetElementDelta[] {
   const { before, after, fresh } = endsOf(ends, elementsOf);
   return pairByKey(before, after, elementKey).pairs.map((pair) => ({

@@ -10,7 +10,7 @@ export function ruleKey(rule: {
 
 /** What only `nft -a list ruleset` tells of rules and chains. */
 export type NftTexts = {
-  /** By `ruleKey`, without handle and counts. */
+  /** By `ruleKey`, without handle, counts and what else packets change. */
   readonly rules: ReadonlyMap<string, string>;
   /** Devices that a chain is bound to, by `ruleKey` of the chain (handle null): not in the JSON before nft 1.1. */
   readonly devices: ReadonlyMap<string, readonly string[]>;
@@ -35,14 +35,21 @@ export function parseNftTexts(text: string): NftTexts {
     if (family == null || table == null || chain == null) continue;
     const [, rule, handle] = /^\t\t(\S.*) # handle (\d+)$/.exec(line) ?? [];
     if (rule !== undefined) {
-      const withoutCounts = rule.replaceAll(/\bcounter packets \d+ bytes \d+/g, "counter");
-      rules.set(ruleKey({ family, table, chain, handle: Number(handle) }), withoutCounts);
+      rules.set(ruleKey({ family, table, chain, handle: Number(handle) }), withoutState(rule));
       continue;
     }
     const bound = parseDevices(line);
     if (bound !== null) devices.set(ruleKey({ family, table, chain, handle: null }), bound);
   }
   return { rules, devices };
+}
+
+/** A rule's text without what its packets change in it, so that it is the same before and after. */
+function withoutState(rule: string): string {
+  return rule
+    .replaceAll(/\bcounter packets \d+ bytes \d+/g, "counter")
+    .replaceAll(/\b(quota (?:over |until )?\d+ \w+) used \d+ \w+/g, "$1")
+    .replaceAll(/\blast used \S+/g, "last");
 }
 
 /** `type filter hook ingress devices = { eth0, "eth1" } priority …`, or `device "eth0"`. */

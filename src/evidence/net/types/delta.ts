@@ -110,7 +110,7 @@ export type ChainDelta = FirewallPlace & {
   readonly presence: Presence;
 };
 
-/** An element of a named set or map that carries a verdict or a counter. */
+/** An element of a named set or map. */
 export type SetElementDelta = {
   readonly netns: NetnsId;
   readonly family: string;

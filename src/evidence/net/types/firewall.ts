@@ -84,7 +84,9 @@ export type FirewallSet = {
   readonly isMap: boolean;
   /** Elements listed, also where `elements` was cut. */
   readonly size: number;
-  /** Only those that carry a verdict or a counter. */
+  /** Packets change it (`add @set`, `update @set`), or time does. */
+  readonly isDynamic: boolean;
+  /** Of a large one only those that carry a verdict or a counter. */
   readonly elements: readonly {
     readonly key: string;
     readonly verdict: Verdict | null;

@@ -35,13 +35,18 @@ const AFTER_LOG: ReadonlySet<string> = new Set([...LAST, ...Object.keys(NEUTRAL)
 export interface WantedKeys {
   /** Of a named map; null: not known. Keys of several fields are joined by ` . `. */
   readonly keysOf: (map: string) => readonly string[] | null;
+  /** All members of a named set; null: not known, or they come and go. */
+  readonly membersOf: (set: string) => readonly string[] | null;
   /** Whether an element in the text is: its verdict (`drop`, `jump`), and the chain it leads to. */
   readonly isWanted: (verdict: string, target: string) => boolean;
 }
 
 /** Elements that end in a drop. */
-export function droppingKeys(keysOf: WantedKeys["keysOf"]): WantedKeys {
-  return { keysOf, isWanted: (verdict) => verdict === "drop" || verdict === "reject" };
+export function droppingKeys(
+  keysOf: WantedKeys["keysOf"],
+  membersOf: WantedKeys["membersOf"] = () => null,
+): WantedKeys {
+  return { keysOf, membersOf, isWanted: (verdict) => verdict === "drop" || verdict === "reject" };
 }
 
 /**
@@ -133,7 +138,11 @@ interface Value {
   readonly end: number;
 }
 
-function readValue(words: readonly string[], start: number, { keysOf, isWanted }: WantedKeys): Value {
+function readValue(
+  words: readonly string[],
+  start: number,
+  { keysOf, membersOf, isWanted }: WantedKeys,
+): Value {
   let index = start;
   const operator = words[index] ?? "";
   const negated = operator === "!=";
@@ -144,7 +153,7 @@ function readValue(words: readonly string[], start: number, { keysOf, isWanted }
   if (isMap) index += 1;
   const value = words[index] ?? "";
   if (value.startsWith("@"))
-    return { negated, values: isMap ? keysOf(value.slice(1)) : null, end: index + 1 };
+    return { negated, values: (isMap ? keysOf : membersOf)(value.slice(1)), end: index + 1 };
   if (value !== "{") return { negated, values: value === "" ? null : [value], end: index + 1 };
   const end = words.indexOf("}", index);
   if (end < 0) return { negated, values: null, end: words.length };
