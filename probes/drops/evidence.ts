@@ -9,7 +9,7 @@ import { describeDrop } from "./catalogue.ts";
 import type { FlowCount } from "./counters.ts";
 import type { Names } from "./names.ts";
 import { nameFlow, type ReasonNames } from "./rows.ts";
-import type { StackBook } from "./stacks.ts";
+import { ownPart, type StackBook } from "./stacks.ts";
 
 /** Collects what the host says of itself at both ends of the run. */
 export interface EvidenceBook {
@@ -46,6 +46,7 @@ export function createEvidenceBook(context: Pick<RunContext, "ask" | "notice">):
       ends[key] = Array.isArray(value) ? (value as readonly unknown[]).filter(isRawNet) : [];
       if (key === "before") return;
       deltas = deltaNets(ends.before.map(parseNet), ends.after.map(parseNet));
+      for (const message of listGaps(deltas)) context.notice("info", "degraded", message);
       for (const socket of deltas.flatMap(socketsOfInterest))
         context.ask({ fact: "owner", key: String(socket) });
     },
@@ -54,16 +55,57 @@ export function createEvidenceBook(context: Pick<RunContext, "ask" | "notice">):
   };
 }
 
+/** Namespaces named in one notice. */
+const MAX_NAMED = 3;
+
+/**
+ * What the findings had to do without, in words: a namespace that did not answer, a tool that is not installed. One
+ * sentence for each reason, however many namespaces share it.
+ */
+export function listGaps(networks: readonly NetDelta[]): string[] {
+  const gaps = networks.flatMap(({ netns, missing }) =>
+    missing
+      // What got stuck is told; what would have been asked after it is the same gap.
+      .filter(({ why }) => !why.startsWith("not asked, because"))
+      .map((item) => ({ netns, ...item })),
+  );
+  return [...Map.groupBy(gaps, ({ what, why }) => JSON.stringify([what, why])).values()].flatMap((group) => {
+    const [first] = group;
+    if (first === undefined) return [];
+    if (first.why === "not installed")
+      return `${first.what} is not installed: its evidence is missing; trace doctor names the package`;
+    const names = [...new Set(group.map(({ netns }) => netns.name ?? String(netns.inode)))];
+    const shown = names.slice(0, MAX_NAMED).join(", ");
+    const rest = names.length - MAX_NAMED;
+    const where = `${names.length === 1 ? "namespace" : "namespaces"} ${shown}${rest > 0 ? ` and ${rest} more` : ""}`;
+    const what =
+      first.what === "/proc/net"
+        ? "counters, rules and settings"
+        : first.what === "configuration"
+          ? "rules and settings"
+          : first.what;
+    return `${what} of ${where} could not be read: ${first.why}`;
+  });
+}
+
 /** Waiting UDP sockets of one namespace whose process is looked up: a resolver has thousands for a moment each. */
 const MAX_WAITING = 64;
+/** Where the usual net.ipv4.ip_local_port_range begins. */
+const FIRST_CLIENT_PORT = 32_768;
 
 /** Listeners, waiting UDP sockets and datagram sockets that refused something: findings name their process. */
 function socketsOfInterest(network: NetDelta): number[] {
-  const waiting = (network.state.counters.datagramSockets ?? []).filter(({ remotePort }) => remotePort === 0);
+  const sockets = network.state.counters.datagramSockets ?? [];
+  const waiting = sockets.filter(({ remotePort }) => remotePort === 0);
+  // Bound to one peer although they hold a port of a service: datagrams of others find nobody there.
+  const bound = sockets.filter(
+    ({ localPort, remotePort }) => remotePort !== 0 && localPort < FIRST_CLIENT_PORT,
+  );
   const inodes = [
     ...network.listeners.map((listener) => listener.inode),
     ...network.datagramSockets.map((socket) => socket.inode),
     ...waiting.slice(0, MAX_WAITING).map((socket) => socket.inode),
+    ...bound.slice(0, MAX_WAITING).map((socket) => socket.inode),
   ];
   return inodes.filter((inode): inode is number => inode !== null && inode > 0);
 }
@@ -100,7 +142,7 @@ export function buildFacts(input: FactsInput): Facts {
   for (const { key, count, bytes } of input.flows) {
     if (count === 0) continue;
     const named = nameFlow(key, names, reasons);
-    const functions = new Set(book.find(key).flatMap((stack) => stack.frames));
+    const functions = new Set(book.find(key).flatMap((stack) => ownPart(stack.frames)));
     drops.push({
       ...named,
       netns: key.netns === 0 ? null : key.netns,

@@ -101,6 +101,11 @@ export function runDrops(context: RunContext): ProbeRun {
     fact(fact) {
       names.fact(fact);
       evidence.fact(fact);
+      if (fact.fact === "network" && fact.key === "after") {
+        for (const { netns, state } of evidence.networks())
+          for (const { index, name } of state.configuration?.links ?? [])
+            if (names.device(netns.inode, index) === null) names.learnDevice(netns.inode, index, name);
+      }
       if (fact.fact === "network" && fact.key === "before") {
         hasSnapshot = true;
         counters.begin();

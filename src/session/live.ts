@@ -35,8 +35,14 @@ export interface LiveRun {
   readonly done: Promise<void>;
 }
 
-/** Answers that are still missing this long after the end (seconds) are given up: the report must not wait for a sick host. */
-const ANSWER_PATIENCE = 3;
+/**
+ * The evidence of the end is waited for this long (seconds): its reading is bounded by itself (7 s, collectNet), and without it there is
+ * no finding at all. On a machine that swaps or whose CPUs are all taken it needs its time, and that is when somebody looks.
+ */
+const EVIDENCE_PATIENCE = 12;
+
+/** Other answers that are still missing this long after that (seconds) are given up: the report must not wait for a sick host. */
+const ANSWER_PATIENCE = 4;
 
 /** How long bpftrace may print what it has read before it is asked to end (seconds): see `waitUntilIdle`. */
 const DRAIN_PATIENCE = 1;
@@ -51,7 +57,8 @@ const NICENESS = -10;
 export function startLive(options: LiveOptions): LiveRun {
   const started = performance.now();
   const now = () => Math.round((performance.now() - started) * 1000) / 1e6;
-  const pending = new Set<Promise<void>>();
+  const pending = new Map<Promise<void>, string>();
+  const evidence: Promise<void>[] = [];
   let ticker: NodeJS.Timeout | null = null;
   let limit: NodeJS.Timeout | null = null;
   let isStopped = false;
@@ -69,20 +76,19 @@ export function startLive(options: LiveOptions): LiveRun {
         const fact: Fact = { ...ask, value };
         options.onInput({ kind: "fact", at: now(), fact });
       });
-    pending.add(work);
+    pending.set(work, ask.fact);
     void work.finally(() => pending.delete(work));
     return work;
   }
 
-  async function settle(): Promise<void> {
-    if (pending.size === 0) return;
-    const { promise: late, resolve: giveUp } = Promise.withResolvers<boolean>();
-    const timer = setTimeout(() => giveUp(true), ANSWER_PATIENCE * 1000);
-    // An answer may lead to further questions.
-    while (pending.size > 0) {
-      if (await Promise.race([Promise.all(pending).then(() => false), late])) break;
-    }
-    clearTimeout(timer);
+  /** Waits for answers; gives the kinds of facts (`network`, `owner`) that did not come in time. */
+  async function settle(): Promise<string[]> {
+    await within(EVIDENCE_PATIENCE, async () => void (await Promise.all(evidence)));
+    await within(ANSWER_PATIENCE, async (isOver) => {
+      // An answer may lead to further questions.
+      while (pending.size > 0 && !isOver()) await Promise.all(pending.keys());
+    });
+    return [...new Set(pending.values())];
   }
 
   // Before the program starts: what is logged from here on belongs to this run.
@@ -104,7 +110,7 @@ export function startLive(options: LiveOptions): LiveRun {
         clearTimers();
         for (const follower of followers) follower.stop();
         const at = now();
-        void settle().then(() => {
+        void settle().then((unanswered) => {
           options.onInput({
             kind: "exit",
             at: Math.max(at, now()),
@@ -113,6 +119,7 @@ export function startLive(options: LiveOptions): LiveRun {
             startError: event.startError,
             killed: event.killed,
             misses,
+            ...(unanswered.length > 0 ? { unanswered } : {}),
           });
           finish();
         });
@@ -143,7 +150,7 @@ export function startLive(options: LiveOptions): LiveRun {
     clearTimers();
     options.onInput({ kind: "stop", at: now(), cause });
     // Counters and events should cover the same time; the `exit` input waits for both.
-    for (const fact of options.evidence) void answer({ fact, key: "after" });
+    for (const fact of options.evidence) evidence.push(answer({ fact, key: "after" }));
     void child.readMisses().then(async (count) => {
       misses = count;
       await waitUntilIdle(child.pid, DRAIN_PATIENCE);
@@ -157,6 +164,18 @@ export function startLive(options: LiveOptions): LiveRun {
     stop: () => end("signal"),
     done,
   };
+}
+
+/** Resolves when the work is done or the time (seconds) is over; the work can ask which. */
+async function within(seconds: number, work: (isOver: () => boolean) => Promise<void>): Promise<void> {
+  let isOver = false;
+  const { promise: late, resolve: giveUp } = Promise.withResolvers<void>();
+  const timer = setTimeout(() => {
+    isOver = true;
+    giveUp();
+  }, seconds * 1000);
+  await Promise.race([work(() => isOver), late]);
+  clearTimeout(timer);
 }
 
 function favour(pid: number | null): void {
