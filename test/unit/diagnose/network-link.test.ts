@@ -289,3 +289,24 @@ test("names from the system are quoted in commands", () => {
   expect(finding).toMatchObject({ id: "link-down", severity: "problem" });
   expect(finding?.fix).toEqual([String.raw`ip netns exec web ip link set dev 'e$(id)'\''x' up`]);
 });
+
+test("frames for an address of this host with another MAC address or VLAN tag are worth a look, others are normal", () => {
+  const drop = makeDrop({ reason: "OTHERHOST", location: "ip_rcv_core", benign: true, count: 40 });
+  const facts = (addresses: string[]) =>
+    makeFacts({ drops: [drop], networks: [network({ addresses, configuration: { links: [makeLink()] } })] });
+  expect(outline(makeFacts({ drops: [drop], networks: [network({ addresses: ["10.0.0.3"] })] }))).toEqual([]);
+  expect(outline(facts([]))).toEqual([]);
+  const own = makeFacts({ drops: [drop], networks: [network({ addresses: ["10.0.0.2"] })] });
+  expect(outline(own)).toEqual(["other-mac suspicious 40"]);
+});
+
+test("a bridge that is down is not blamed on spanning tree", () => {
+  const port = makeLink({ master: "br0", info: { "port.state": "disabled" } });
+  const bridge = makeLink({ index: 3, name: "br0", kind: "bridge", physical: false, flags: ["BROADCAST"] });
+  const drop = makeDrop({ reason: "BRIDGE_INGRESS_STP_STATE", location: "br_handle_frame", count: 60 });
+  const [finding] = examine(
+    makeFacts({ drops: [drop], networks: [network({ configuration: { links: [port, bridge] } })] }),
+  );
+  expect(finding).toMatchObject({ id: "bridge-down", severity: "problem", count: 60 });
+  expect(finding?.fix).toEqual(["ip netns exec web ip link set dev br0 up"]);
+});
