@@ -54,6 +54,23 @@ describe("the accept queue", () => {
     ]);
   });
 
+  test("of several sockets on one address (SO_REUSEPORT) is one finding that counts them all", () => {
+    const workers = [14, 13, 11, 10, 6].map((drops, index) =>
+      makeListener({ port: 8080, queued: 3, backlog: 2, inode: 9000 + index, drops: changeOf(0, drops) }),
+    );
+    const busy = makeNetwork({
+      counters: { TcpExtListenOverflows: 54, TcpExtListenDrops: 54 },
+      sysctls: { "net.ipv4.tcp_abort_on_overflow": "1" },
+      delta: { listeners: workers },
+    });
+    const [finding, ...rest] = examine(makeFacts({ networks: [busy], owners }));
+    expect(rest).toEqual([]);
+    expect(finding).toMatchObject({ id: "accept-queue", count: 54 });
+    expect(finding?.evidence.filter((line) => line.startsWith("listener "))).toHaveLength(4);
+    expect(finding?.evidence).toContain("and 1 more listeners on the same address (SO_REUSEPORT)");
+    expect(finding?.evidence.join("\n")).toContain("tcp_abort_on_overflow = 1");
+  });
+
   test("once is suspicious, and a listener that is gone is not made up", () => {
     const [finding] = examine(
       makeFacts({
