@@ -10,6 +10,7 @@ import { isVague, selectDrops } from "../../select.ts";
 import { findPlace, nameNetns, readNumbers, readSysctl, tellNetns } from "../../where.ts";
 import { hostPort, tellOwner } from "./endpoints.ts";
 import { knowsListeners } from "./listening.ts";
+import { findOverflowing } from "./refusing.ts";
 
 /**
  * Each refused SYN makes a client wait a second at least. One or two can be the moment a service restarts; three are
@@ -93,7 +94,7 @@ function tellNamespace(
   drops: readonly DropFact[],
 ): Finding[] {
   const overflows = counterDelta(network, "TcpExtListenOverflows");
-  const full = findRefusing(network, drops);
+  const full = findOverflowing(network, drops, overflows);
   if (full.length === 0)
     return [tellFinding(facts, netns, network, [], Math.max(overflows, countDrops(drops)), drops)];
   // Several sockets of one address (SO_REUSEPORT, one for each worker) are one service with one setting.
@@ -106,17 +107,6 @@ function tellNamespace(
     const count = refused > 0 ? refused : services.length === 1 ? overflows : countDrops(own);
     return tellFinding(facts, netns, network, listeners, count, own);
   });
-}
-
-/** Listeners that refused something, most first; else those whose queue is full now; else the ones the events name. */
-export function findRefusing(network: NetDelta | null, drops: readonly DropFact[]): ListenerDelta[] {
-  const listeners = network?.listeners ?? [];
-  const refusing = listeners.filter(({ drops: { delta } }) => (delta ?? 0) > 0);
-  if (refusing.length > 0) return refusing.toSorted((a, b) => (b.drops.delta ?? 0) - (a.drops.delta ?? 0));
-  const full = listeners.filter(({ queued, backlog }) => backlog !== null && queued > backlog);
-  if (full.length > 0) return full;
-  const ports = new Set(drops.map(({ destinationPort }) => destinationPort));
-  return listeners.filter(({ port }) => ports.has(port));
 }
 
 function tellFinding(
