@@ -2,7 +2,7 @@ import type { DropDescription, DropFact, Place } from "../../src/diagnose/facts.
 import { fillTemplates } from "../../src/diagnose/templates.ts";
 import type { Names } from "../../src/reduce/names.ts";
 import type { FlowCount } from "../../src/reduce/packet-counters.ts";
-import type { StackBook } from "../../src/reduce/stacks.ts";
+import { ownPart, type StackBook } from "../../src/reduce/stacks.ts";
 import { describeDrop } from "./catalogue.ts";
 import type { ReasonTable } from "./reasons.ts";
 import { nameFlow } from "./rows.ts";
@@ -33,7 +33,7 @@ export function listDropFacts(
     drops.push({
       ...nameFlow(key, names, reasons),
       netns: key.netns === 0 ? null : key.netns,
-      functions: [...new Set(book.find(stackKeys(key)).flatMap((stack) => stack.frames))],
+      functions: [...new Set(book.find(stackKeys(key)).flatMap((stack) => ownPart(stack.frames)))],
       count,
       bytes,
     });

@@ -11,11 +11,19 @@ import type { ReasonTable } from "./reasons.ts";
 
 /** Waiting UDP sockets of one namespace whose process is looked up: a resolver has thousands for a moment each. */
 const MAX_WAITING = 64;
+/** Where the usual net.ipv4.ip_local_port_range begins. */
+const FIRST_CLIENT_PORT = 32_768;
 
 /** Sockets that findings may name the process of: those that held or refused something, and waiting UDP sockets. */
 export function socketsOfInterest(network: NetDelta): (number | null)[] {
-  const waiting = (network.state.counters.datagramSockets ?? []).filter(({ remotePort }) => remotePort === 0);
-  return [...heldSockets(network), ...waiting.slice(0, MAX_WAITING).map(({ inode }) => inode)];
+  const sockets = network.state.counters.datagramSockets ?? [];
+  const waiting = sockets.filter(({ remotePort }) => remotePort === 0);
+  // Bound to one peer although they hold a port of a service: datagrams of others find nobody there.
+  const bound = sockets.filter(
+    ({ localPort, remotePort }) => remotePort !== 0 && localPort < FIRST_CLIENT_PORT,
+  );
+  const few = [...waiting.slice(0, MAX_WAITING), ...bound.slice(0, MAX_WAITING)];
+  return [...heldSockets(network), ...few.map(({ inode }) => inode)];
 }
 
 export interface FactsInput {

@@ -13,6 +13,7 @@ import { createDropCounters } from "./counters.ts";
 import { diagnose } from "../../src/diagnose/diagnose.ts";
 import type { Finding } from "../../src/diagnose/finding.ts";
 import { counterRecords, interfaceRecords } from "../../src/reduce/change-records.ts";
+import { listGaps } from "../../src/reduce/gaps.ts";
 import { createEvidenceBook } from "../../src/reduce/evidence-book.ts";
 import type { Ask } from "../../src/reduce/fact.ts";
 import { createNames } from "../../src/reduce/names.ts";
@@ -115,7 +116,10 @@ export function runDrops(context: RunContext): ProbeRun {
           `the kernel log (/dev/kmsg) cannot be read (${evidence.log.error ?? "unknown"}): what it says of lost packets is missing`,
         );
       }
-      if (fact.fact === "network" && fact.key === "after") evidence.networks().forEach(names.learnNetwork);
+      if (fact.fact === "network" && fact.key === "after") {
+        evidence.networks().forEach(names.learnNetwork);
+        for (const message of listGaps(evidence.networks())) context.notice("info", "degraded", message);
+      }
       if (fact.fact === "network" && fact.key === "before") {
         hasSnapshot = true;
         counters.begin();

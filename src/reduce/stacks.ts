@@ -12,6 +12,17 @@ export function readFrames(stack: string): string[] {
     .reverse();
 }
 
+/**
+ * Where the journey of a packet begins anew. Through a veth, a bridge or loopback one packet is received on top of the stack that sent
+ * it or another one: what stands before the last of these is not about this packet in this namespace.
+ */
+const ARRIVAL = /^(?:handle_softirqs|_{0,2}do_softirq\w*|net_rx_action|_{0,2}napi_poll|process_backlog)$/;
+
+/** The part of a stack (root first) that belongs to the packet that was dropped; what runs in a timer stays with its timer. */
+export function ownPart(frames: readonly string[]): readonly string[] {
+  return frames.slice(frames.findLastIndex((name) => ARRIVAL.test(name)) + 1);
+}
+
 const MAX_STACKS_PER_GROUP = 512;
 
 export interface CountedStack {

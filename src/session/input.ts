@@ -22,6 +22,8 @@ export type Input =
       readonly killed: boolean;
       /** Skipped runs as the kernel counted them, null where unknown. */
       readonly misses: number | null;
+      /** Kinds of facts that were asked of this machine and not answered in time. */
+      readonly unanswered?: readonly string[];
       /** The recording ended here although the session had not. */
       readonly cut?: boolean;
     };

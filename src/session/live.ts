@@ -36,13 +36,13 @@ export interface LiveRun {
 }
 
 /**
- * Answers that are still missing this long after the end (seconds) are given up: the report must not wait for a sick host. More than reading
- * all namespaces may take by its own bounds (src/evidence/net/collect), else a busy host has events and no evidence.
+ * The evidence of the end is waited for this long (seconds): its reading is bounded by itself (14 s, collectNet), and without it there is
+ * no finding at all. On a machine that swaps or whose CPUs are all taken it needs its time, and that is when somebody looks.
  */
-const ANSWER_PATIENCE = 8;
-
-/** The same for what is taken at both ends (seconds): longer than its own limits, without it no cause can be told. */
 const EVIDENCE_PATIENCE = 20;
+
+/** Other answers that are still missing this long after that (seconds) are given up: the report must not wait for a sick host. */
+const ANSWER_PATIENCE = 8;
 
 /** How long bpftrace may print what it has read before it is asked to end (seconds): see `waitUntilIdle`. */
 const DRAIN_PATIENCE = 1;
@@ -57,8 +57,8 @@ const NICENESS = -10;
 export function startLive(options: LiveOptions): LiveRun {
   const started = performance.now();
   const now = () => Math.round((performance.now() - started) * 1000) / 1e6;
-  const pending = new Set<Promise<void>>();
-  const evidence = new Set<Promise<void>>();
+  const pending = new Map<Promise<void>, string>();
+  const evidence: Promise<void>[] = [];
   let ticker: NodeJS.Timeout | null = null;
   let limit: NodeJS.Timeout | null = null;
   let isStopped = false;
@@ -76,14 +76,19 @@ export function startLive(options: LiveOptions): LiveRun {
         const fact: Fact = { ...ask, value };
         options.onInput({ kind: "fact", at: now(), fact });
       });
-    pending.add(work);
+    pending.set(work, ask.fact);
     void work.finally(() => pending.delete(work));
     return work;
   }
 
-  async function settle(): Promise<void> {
-    await within(EVIDENCE_PATIENCE, evidence);
-    await within(ANSWER_PATIENCE, pending);
+  /** Waits for answers; gives the kinds of facts (`network`, `owner`) that did not come in time. */
+  async function settle(): Promise<string[]> {
+    await within(EVIDENCE_PATIENCE, async () => void (await Promise.all(evidence)));
+    await within(ANSWER_PATIENCE, async (isOver) => {
+      // An answer may lead to further questions.
+      while (pending.size > 0 && !isOver()) await Promise.all(pending.keys());
+    });
+    return [...new Set(pending.values())];
   }
 
   // Before the program starts: what is logged from here on belongs to this run.
@@ -105,7 +110,7 @@ export function startLive(options: LiveOptions): LiveRun {
         clearTimers();
         for (const follower of followers) follower.stop();
         const at = now();
-        void settle().then(() => {
+        void settle().then((unanswered) => {
           options.onInput({
             kind: "exit",
             at: Math.max(at, now()),
@@ -114,6 +119,7 @@ export function startLive(options: LiveOptions): LiveRun {
             startError: event.startError,
             killed: event.killed,
             misses,
+            ...(unanswered.length > 0 ? { unanswered } : {}),
           });
           finish();
         });
@@ -144,11 +150,7 @@ export function startLive(options: LiveOptions): LiveRun {
     clearTimers();
     options.onInput({ kind: "stop", at: now(), cause });
     // Counters and events should cover the same time; the `exit` input waits for both.
-    for (const fact of options.evidence) {
-      const work = answer({ fact, key: "after" });
-      evidence.add(work);
-      void work.finally(() => evidence.delete(work));
-    }
+    for (const fact of options.evidence) evidence.push(answer({ fact, key: "after" }));
     void child.readMisses().then(async (count) => {
       misses = count;
       await waitUntilIdle(child.pid, DRAIN_PATIENCE);
@@ -164,15 +166,15 @@ export function startLive(options: LiveOptions): LiveRun {
   };
 }
 
-/** Waits for all of `work`, what comes to it meanwhile included (an answer may lead to further questions), but not longer. */
-async function within(seconds: number, work: ReadonlySet<Promise<void>>): Promise<void> {
-  if (work.size === 0) return;
-  const { promise: late, resolve: giveUp } = Promise.withResolvers<boolean>();
-  const timer = setTimeout(() => giveUp(true), seconds * 1000);
-  while (work.size > 0) {
-    // oxlint-disable-next-line no-await-in-loop -- each round waits for what the one before it asked
-    if (await Promise.race([Promise.all(work).then(() => false), late])) break;
-  }
+/** Resolves when the work is done or the time (seconds) is over; the work can ask which. */
+async function within(seconds: number, work: (isOver: () => boolean) => Promise<void>): Promise<void> {
+  let isOver = false;
+  const { promise: late, resolve: giveUp } = Promise.withResolvers<void>();
+  const timer = setTimeout(() => {
+    isOver = true;
+    giveUp();
+  }, seconds * 1000);
+  await Promise.race([work(() => isOver), late]);
   clearTimeout(timer);
 }
 

@@ -1,6 +1,6 @@
 import { readFile, stat } from "node:fs/promises";
 import { collectKernelThreads } from "../evidence/kthreads/collect.ts";
-import { collectNet } from "../evidence/net/snapshot.ts";
+import { collectNet, leaveOut } from "../evidence/net/snapshot.ts";
 import type { NetnsDirectory } from "../host/namespaces.ts";
 import { createSocketDirectory } from "../host/sockets.ts";
 import { runTool } from "../launch/tool.ts";
@@ -11,8 +11,11 @@ import { createSymbolProviders } from "./symbol-providers.ts";
 /** Namespaces come and go; looking at all processes again is bounded to once in this many seconds. */
 const REFRESH_SECONDS = 1;
 
-/** Namespaces whose counters and rules are read; the ones with drops come first. */
-const MAX_NETWORKS = 64;
+/**
+ * Namespaces whose counters and rules are read; the ones with drops come first. A Kubernetes node has up to 110 pods, twice that where somebody
+ * raised it; 200 take two seconds, and the time is bounded as well (collectNet).
+ */
+const MAX_NETWORKS = 256;
 
 /**
  * Answers about this machine, null where there is none. `network` (`before`, `after`): counters, rules and settings of
@@ -44,7 +47,8 @@ export function createProviders(netns: NetnsDirectory, first: number | null): Pr
         .filter((target) => target.path !== null || target.inode === own)
         .sort((a, b) => Number(interesting.has(b.inode)) - Number(interesting.has(a.inode)));
       // What is compared is read at both ends, how things are set up at the end.
-      return await collectNet(targets.slice(0, MAX_NETWORKS), { brief: key === "before" });
+      const read = await collectNet(targets.slice(0, MAX_NETWORKS), { brief: key === "before" });
+      return [...read, ...targets.slice(MAX_NETWORKS).map((target) => leaveOut(target, LEFT_OUT))];
     },
     async owner(key): Promise<Json> {
       const owner = await sockets.ownerOf(Number(key));
@@ -75,6 +79,8 @@ export function createProviders(netns: NetnsDirectory, first: number | null): Pr
     },
   };
 }
+
+const LEFT_OUT = `this host has more than ${MAX_NETWORKS}; --netns reads one that is asked for`;
 
 function createNetnsFinder(netns: NetnsDirectory) {
   let refreshed = -Infinity;

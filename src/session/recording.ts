@@ -114,8 +114,11 @@ function decode(line: string): Input | null {
         startError: string | null;
         killed: boolean;
         misses: number | null;
+        unanswered?: Json;
       };
-      return { kind: "exit", at, ...end };
+      const { unanswered, ...rest } = end;
+      const names = Array.isArray(unanswered) ? unanswered.filter((name) => typeof name === "string") : [];
+      return { kind: "exit", at, ...rest, ...(names.length > 0 ? { unanswered: names } : {}) };
     }
     default:
       return null;

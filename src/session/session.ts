@@ -50,6 +50,23 @@ export interface Session {
 /** Lines of bpftrace's stderr kept for the explanation of a failure. */
 const MAX_STDERR_LINES = 400;
 
+/** What is asked of the machine, in words. */
+const FACT_WORDS: Readonly<Record<string, string>> = {
+  network: "what its counters, rules and settings are, without which there are no findings",
+  owner: "which processes hold its sockets",
+  netns: "who its network namespaces are",
+  device: "what its devices are called",
+  ksym: "which kernel functions these are",
+  kthreads: "what its kernel threads do",
+  cpu: "how busy its CPUs were",
+  frames: "which functions these are",
+  process: "which processes these are",
+};
+
+function tellUnanswered(facts: readonly string[]): string {
+  return facts.map((fact) => FACT_WORDS[fact] ?? fact).join("; ");
+}
+
 /** One run of one probe: inputs in, records out. Pure: the clock and the world come in as inputs. */
 export function createSession(
   definition: ProbeDefinition,
@@ -230,6 +247,14 @@ export function createSession(
               level: "warning",
               code: "killed",
               message: "bpftrace did not end when asked and was killed: its last numbers may be missing",
+              count: 1,
+            });
+          }
+          if (input.unanswered !== undefined) {
+            notice({
+              level: "warning",
+              code: "degraded",
+              message: `this machine did not say in time ${tellUnanswered(input.unanswered)}: what depends on it is missing`,
               count: 1,
             });
           }

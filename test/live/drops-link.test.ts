@@ -4,6 +4,7 @@ import { readCounter, untilCounter } from "./support/counters.ts";
 import {
   evidenceOf,
   findingAt,
+  ipv4Packet,
   findingsAt,
   paste,
   rowsAt,
@@ -485,6 +486,24 @@ describe("bridges and tunnels", () => {
       state: string;
     }[];
     expect(port?.state).toBe("forwarding");
+  });
+
+  test("a bridge that is down, and frames for this host with another MAC address", async () => {
+    await using world = await createWorld();
+    const { client, server } = world;
+    await ip(server, "link", "add", "br0", "type", "bridge");
+    await ip(server, "link", "set", server.dev, "master", "br0");
+    const payload = ipv4Packet(server.address, client.address);
+    const result = await traceDrops(async () => {
+      await sendFrames(client, { to: EVERYBODY, type: "88b5", payload: "00".repeat(50) });
+      await sendFrames(server, { to: "020000000099", type: "0800", payload });
+    });
+    const down = await findingAt(server, result, "bridge-down");
+    expect(down).toMatchObject({ severity: "problem" });
+    expect(down["fix"]).toEqual([`ip netns exec ${server.netns} ip link set dev br0 up`]);
+    const astray = await findingAt(client, result, "other-mac");
+    expect(astray).toMatchObject({ severity: "suspicious", count: 20 });
+    expect(astray["summary"]).toContain(`20 packets for ${client.address}, an address of this host`);
   });
 
   test("ports that may not talk to each other; let off, they do", async () => {

@@ -85,17 +85,23 @@ describe("routes", () => {
       await sh("ip", "-n", server.netns, "-6", "route", "add", kind, `fd84:0:${index + 1}::/48`);
     }
     await sh("ip", "-n", server.netns, "rule", "add", "to", "10.84.20.0/24", "priority", "77", "blackhole");
+    await sh("ip", "-n", server.netns, "rule", "add", "dport", "4444", "priority", "78", "prohibit");
     const send = async () => {
       for (const index of kinds.keys()) {
         await sendTo(client, `10.84.${10 + index}.1`, { count: 10 + index });
         await sendTo(client, `fd84:0:${index + 1}::1`, { count: 10 + index });
       }
       await sendTo(client, "10.84.20.1", { count: 30 });
+      await sendTo(client, "10.84.30.1", { count: 31, port: 4444 });
     };
     const result = await traceDrops(send);
     const findings = (await findingsAt(server, result)).filter((finding) => finding["severity"] !== "info");
     expect(findings.map(({ id }) => id as string).sort()).toEqual(
-      ["route-blackhole", ...kinds.flatMap((kind) => [`route-${kind}`, `route-${kind}`])].sort(),
+      [
+        "route-blackhole",
+        "route-prohibit",
+        ...kinds.flatMap((kind) => [`route-${kind}`, `route-${kind}`]),
+      ].sort(),
     );
     for (const [index, kind] of kinds.entries()) {
       const own = findings.filter(({ id, count }) => id === `route-${kind}` && count === 10 + index);
@@ -113,10 +119,15 @@ describe("routes", () => {
     });
     expect(rule?.["summary"]).toContain("policy rule (priority 77: from all to 10.84.20.0/24 blackhole)");
 
+    expect(findings.find(({ count }) => count === 31)).toMatchObject({
+      id: "route-prohibit",
+      fix: [`ip netns exec ${server.netns} ip rule del dport 4444 priority 78 prohibit`],
+    });
+
     for (const finding of findings) await paste(finding);
     // The far host does not forward: what reaches it now, for addresses it does not have, is counted there.
     await send();
-    expect(await readCounter(far.host, "IpInAddrErrors")).toBe(10 + 11 + 12 + 30);
+    expect(await readCounter(far.host, "IpInAddrErrors")).toBe(10 + 11 + 12 + 30 + 31);
   });
 
   test("that are missing: forwarded packets, a throw route, and programs that got an error", async () => {

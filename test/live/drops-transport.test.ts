@@ -6,13 +6,13 @@ import { traceDuring, type TraceRecord, type TraceResult } from "./support/trace
 import { createWorld, type Host, type World } from "./support/world.ts";
 
 /** A few system calls in perl-base: ADDRESS PORT … */
-const SEND_UDP = `use Socket; my ($ip,$port,$n,$size)=@ARGV; socket(my $s,PF_INET,SOCK_DGRAM,17) or die;
+const SEND_UDP = `use Socket; my ($ip,$port,$n,$size,$proto)=@ARGV; socket(my $s,PF_INET,SOCK_DGRAM,$proto||17) or die;
 for(1..$n){send($s,'x' x $size,0,sockaddr_in($port,inet_aton($ip)))}`;
-/** Binds and never reads; with SO_RCVBUF (0: the default) and a filter that refuses everything when asked to. */
-const HOLD_UDP = `use Socket; $|=1; my ($ip,$port,$buffer,$filter)=@ARGV; socket(my $s,PF_INET,SOCK_DGRAM,17) or die;
+/** Binds and never reads; with SO_RCVBUF (0: the default), a filter that refuses everything, or connected to a peer when asked to. */
+const HOLD_UDP = `use Socket; $|=1; my ($ip,$port,$buffer,$filter,$peer)=@ARGV; socket(my $s,PF_INET,SOCK_DGRAM,17) or die;
 setsockopt($s,SOL_SOCKET,SO_RCVBUF,pack('i',$buffer)) if $buffer;
 if($filter){my $code=pack('SCCL',6,0,0,0); setsockopt($s,SOL_SOCKET,26,pack('Sx6P',1,$code)) or die "filter $!"}
-bind($s,sockaddr_in($port,inet_aton($ip))) or die "bind $!"; print "ready\n"; <STDIN>;`;
+bind($s,sockaddr_in($port,inet_aton($ip))) or die "bind $!"; if($peer){connect($s,sockaddr_in(9999,inet_aton($peer))) or die "connect $!"} print "ready\n"; <STDIN>;`;
 /** A raw (FAMILY 2) or packet (FAMILY 17) socket that never reads. */
 const HOLD_RAW = `use Socket; $|=1; my ($family,$proto,$buffer)=@ARGV; socket(my $s,$family,SOCK_RAW,$proto) or die "raw $!";
 setsockopt($s,SOL_SOCKET,SO_RCVBUF,pack('i',$buffer)); print "ready\n"; <STDIN>;`;
@@ -180,16 +180,25 @@ describe("sockets that do not read", () => {
     expect(findings).toHaveLength(2);
   });
 
-  test("a filter on a socket is told from a full buffer", async () => {
+  test("a filter on a socket, a socket connected to somebody else and a UDP-Lite port are told from a full buffer", async () => {
     await using world = await createWorld();
     const { client, server } = world;
     await using _filtered = await holdPerl(server, HOLD_UDP, "0.0.0.0", 5401, 0, 1);
-    const run = await traceDuring(atServer(world), () =>
-      perl(client, SEND_UDP, server.address, 5401, 60, 100),
-    );
-    expect(await findingsAt(server, run)).toMatchObject([
+    await using _connected = await holdPerl(server, HOLD_UDP, "0.0.0.0", 5403, 0, 0, client.address);
+    const run = await traceDuring(atServer(world), async () => {
+      await perl(client, SEND_UDP, server.address, 5401, 60, 100);
+      await perl(client, SEND_UDP, server.address, 5402, 40, 100, 136);
+      await perl(client, SEND_UDP, server.address, 5403, 30, 100);
+    });
+    expect(await readCounter(server, "UdpLiteNoPorts")).toBe(40);
+    const findings = await findingsAt(server, run);
+    expect(findings).toMatchObject([
+      { id: "closed-port", severity: "problem", count: 40 },
+      { id: "closed-port", severity: "problem", count: 30 },
       { id: "socket-filter", severity: "suspicious", count: 60 },
     ]);
+    expect(findings[0]?.["summary"]).toContain("UDP-Lite port 5402");
+    expect(findings[1]?.["evidence"].join("\n")).toMatch(/perl \(pid \d+\) holds .*:5403, but connected to /);
   });
 });
 

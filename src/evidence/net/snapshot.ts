@@ -5,7 +5,7 @@ import { parseCounters } from "./parse-counters.ts";
 import { makeSectionReader } from "./section-reader.ts";
 import type { NetSnapshot, NetTarget } from "./types.ts";
 
-export { collectNet, type NetOptions } from "./collect/collect.ts";
+export { collectNet, leaveOut, type NetOptions } from "./collect/collect.ts";
 export { isRawNet, type RawNet } from "./collect/raw.ts";
 
 /** What was read from a namespace, understood. Pure: the same recording gives the same snapshot on any machine. */

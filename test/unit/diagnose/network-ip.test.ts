@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { changeOf } from "../../../src/evidence/change.ts";
-import { examine, makeLink, makeRoute, outline } from "./network-support.ts";
+import { examine, makeLink, makePolicyRule, makeRoute, outline } from "./network-support.ts";
 import { makeDrop, makeFacts, makeInterface, makeNetwork, NETNS } from "./support.ts";
 
 const network = makeNetwork;
@@ -187,4 +187,109 @@ test("a healthy host gives no finding, whatever the names of its devices", () =>
     }),
   ];
   expect(examine(makeFacts({ drops: [benign], networks }))).toEqual([]);
+});
+
+describe("policy rules", () => {
+  const drop = makeDrop({
+    reason: "NOT_SPECIFIED",
+    location: "ip_error",
+    destination: "10.2.0.2",
+    destinationPort: 4444,
+    count: 40,
+  });
+  const facts = (other: Record<string, string>, fwmark: string | null = null) =>
+    makeFacts({
+      drops: [drop],
+      networks: [
+        network({
+          configuration: {
+            routes: [makeRoute("10.2.0.0/24")],
+            policyRules: [
+              makePolicyRule(100, null, { action: "prohibit", fwmark, other }),
+              makePolicyRule(32_766, "main"),
+            ],
+          },
+        }),
+      ],
+    });
+
+  test("that ask for a port are the cause of what they refuse", () => {
+    expect(outline(facts({ dport: "4444" }))).toEqual(["route-prohibit problem 40"]);
+    expect(outline(facts({ dport: "4445" }))).toEqual([]);
+  });
+
+  test("that ask for a mark are a guess", () => {
+    expect(outline(facts({}, "0x1"))).toEqual(["route-prohibit suspicious 40"]);
+  });
+});
+
+test("fragments of each family are told with its own counters and settings", () => {
+  const networks = [
+    network({
+      counters: { IpReasmFails: 20, Ip6ReasmFails: 30 },
+      sysctls: { "net.ipv6.ip6frag_high_thresh": "20000", "net.ipv4.ipfrag_high_thresh": "4194304" },
+      sockstat: { "FRAG6.memory": 19_900, "FRAG.memory": 0 },
+    }),
+  ];
+  const found = examine(makeFacts({ networks }));
+  expect(found.map(({ count, fix }) => [count, fix[0]])).toEqual([
+    [30, "ip netns exec web sysctl -w net.ipv6.ip6frag_high_thresh=4194304"],
+    [20, "# avoid fragments: let the sender's datagrams fit the path MTU"],
+  ]);
+  expect(found[1]?.check).toContain(
+    "ip netns exec web sysctl net.ipv4.ipfrag_high_thresh net.ipv4.ipfrag_time",
+  );
+});
+
+test("IP options that are refused are told on kernels that name everything else that ends there", () => {
+  const drop = makeDrop({ reason: "NOT_SPECIFIED", location: "ip_rcv_finish_core", count: 30 });
+  expect(outline(makeFacts({ drops: [drop], networks: [network()] }))).toEqual(["ip-options suspicious 30"]);
+  expect(outline(makeFacts({ drops: [drop], networks: [network()], hasReason: () => false }))).toEqual([]);
+});
+
+test("a firewall rule that takes the ICMP messages away is named where packets are too big", () => {
+  const drops = [
+    makeDrop({ reason: "PKT_TOO_BIG", location: "ip_forward", proto: "tcp", count: 12 }),
+    makeDrop({
+      reason: "NETFILTER_DROP",
+      hook: "OUTPUT",
+      proto: "icmp",
+      icmp: { type: 3, code: 4 },
+      count: 12,
+    }),
+  ];
+  const [finding] = examine(makeFacts({ drops, networks: [network()] })).filter(
+    ({ id }) => id === "mtu-too-big",
+  );
+  expect(finding?.evidence.join("\n")).toContain("12 of these messages did not get out");
+});
+
+describe("neighbours", () => {
+  const drop = makeDrop({
+    reason: "NOT_SPECIFIED",
+    location: "neigh_invalidate",
+    source: "fd00::1",
+    destination: "fd00::2",
+    count: 30,
+  });
+
+  test("over a link without carrier are the link's finding", () => {
+    const link = makeLink({ flags: ["UP", "NO-CARRIER"] });
+    const networks = [network({ configuration: { links: [link], routes: [] } })];
+    expect(outline(makeFacts({ drops: [drop], networks }))).toEqual(["link-no-carrier problem 30"]);
+  });
+
+  test("of IPv6 behind a veth whose other end has an MTU without IPv6: the MTU is the cause", () => {
+    const end = (index: number, mtu: number, peerIndex: number, peerNsid: number) =>
+      makeLink({ index, kind: "veth", physical: false, mtu, peerIndex, peerNsid, peerNetns: "far" });
+    const far = network({
+      inode: 4_026_532_999,
+      name: "far",
+      configuration: { links: [{ ...end(3, 1000, 2, 0), peerNetns: "web" }] },
+    });
+    const near = network({ configuration: { links: [end(2, 1500, 3, 0)], routes: [] } });
+    const [finding] = examine(makeFacts({ drops: [drop], networks: [near, far] }));
+    expect(finding).toMatchObject({ id: "neighbour-unresolved", severity: "problem" });
+    expect(finding?.fix[0]).toBe("ip netns exec far ip link set dev eth0 mtu 1500");
+  });
 });

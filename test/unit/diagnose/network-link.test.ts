@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { changeOf } from "../../../src/evidence/change.ts";
 import { parseLinks } from "../../../src/evidence/net/parse/links.ts";
 import type { FilterDelta, TrafficFilter } from "../../../src/evidence/net/types.ts";
-import { examine, makeCpu, makeLink, makeQdisc, makeQueue, outline } from "./network-support.ts";
+import { examine, makeCpu, makeLink, makeQdisc, makeQueue, makeRoute, outline } from "./network-support.ts";
 import { makeDrop, makeFacts, makeInterface, makeNetwork, NETNS } from "./support.ts";
 
 const network = makeNetwork;
@@ -288,4 +288,35 @@ test("names from the system are quoted in commands", () => {
   const [finding] = examine(makeFacts({ drops, networks: [network({ configuration: { links } })] }));
   expect(finding).toMatchObject({ id: "link-down", severity: "problem" });
   expect(finding?.fix).toEqual([String.raw`ip netns exec web ip link set dev 'e$(id)'\''x' up`]);
+});
+
+test("frames for an address of this host with another MAC address or VLAN tag are worth a look, others are normal", () => {
+  const drop = makeDrop({ reason: "OTHERHOST", location: "ip_rcv_core", benign: true, count: 40 });
+  const facts = (address: string, ...others: ReturnType<typeof network>[]) => {
+    const local = makeRoute(address, { type: "local", table: "local" });
+    const own = network({ configuration: { links: [makeLink()], routes: [local] } });
+    return makeFacts({ drops: [drop], networks: [own, ...others] });
+  };
+  expect(outline(facts("10.0.0.3"))).toEqual([]);
+  expect(outline(facts("10.0.0.2"))).toEqual(["other-mac suspicious 40"]);
+  const entry = { address: "10.0.0.2", dev: "eth1", lladdr: "02:00:00:00:00:55", state: ["PERMANENT"] };
+  const router = network({
+    inode: 4_026_532_999,
+    name: "router",
+    configuration: { neighbours: [{ ...entry, probes: null, proxy: false }] },
+  });
+  const [proved] = examine(facts("10.0.0.2", router));
+  expect(proved).toMatchObject({ id: "other-mac", severity: "problem" });
+  expect(proved?.fix).toEqual(["ip netns exec router ip neigh del 10.0.0.2 dev eth1"]);
+});
+
+test("a bridge that is down is not blamed on spanning tree", () => {
+  const port = makeLink({ master: "br0", info: { "port.state": "disabled" } });
+  const bridge = makeLink({ index: 3, name: "br0", kind: "bridge", physical: false, flags: ["BROADCAST"] });
+  const drop = makeDrop({ reason: "BRIDGE_INGRESS_STP_STATE", location: "br_handle_frame", count: 60 });
+  const [finding] = examine(
+    makeFacts({ drops: [drop], networks: [network({ configuration: { links: [port, bridge] } })] }),
+  );
+  expect(finding).toMatchObject({ id: "bridge-down", severity: "problem", count: 60 });
+  expect(finding?.fix).toEqual(["ip netns exec web ip link set dev br0 up"]);
 });

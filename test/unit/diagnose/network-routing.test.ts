@@ -114,6 +114,34 @@ describe("the route of a packet", () => {
     });
   });
 
+  test("asks ports and protocol of a packet where a rule does", () => {
+    const rules = [
+      makePolicyRule(5, null, { action: "prohibit", other: { dport: "4444" } }),
+      makePolicyRule(6, null, {
+        action: "blackhole",
+        other: { ipproto: "udp", sport_start: "10", sport_end: "20" },
+      }),
+      makePolicyRule(7, null, { action: "unreachable", fwmark: "0x1", source: "10.3.0.0/16" }),
+      makePolicyRule(32_766, "main"),
+    ];
+    const ask = (fields: object) => router(routes, rules)({ to: "10.0.0.5", from: "10.1.0.1", ...fields });
+    const packet = { proto: "udp", sourcePort: 9, destinationPort: 53 };
+    expect(ask({ ...packet, destinationPort: 4444 })?.refusal?.priority).toBe(5);
+    expect(ask({ ...packet, sourcePort: 15 })?.refusal?.priority).toBe(6);
+    expect(ask({ ...packet, sourcePort: 15, proto: "tcp" })).toMatchObject({
+      refusal: null,
+      isCertain: true,
+    });
+    expect(ask(packet)).toMatchObject({ refusal: null, doubtful: [], isCertain: true });
+    // Without ports (a fragment) it cannot be known; a mark never is, but another source is no.
+    expect(ask({})?.doubtful.map(({ priority }) => priority)).toEqual([5, 6]);
+    expect(ask({ ...packet, from: "10.3.1.1" })?.doubtful.map(({ priority }) => priority)).toEqual([7]);
+    expect(rules.slice(0, 2).map(deletePolicyRule)).toEqual([
+      "ip rule del dport 4444 priority 5 prohibit",
+      "ip rule del ipproto udp sport 10-20 priority 6 blackhole",
+    ]);
+  });
+
   test("is unknown, not missing, where the routes were not read", () => {
     expect(createRouter(makeNetwork({ configuration: { routes: null } }))({ to: "10.0.0.1" })).toBeNull();
     expect(createRouter(null)({ to: "10.0.0.1" })).toBeNull();

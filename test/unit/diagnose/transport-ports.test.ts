@@ -157,3 +157,66 @@ describe("a closed port", () => {
     expect(examine(makeFacts({ ...old, networks: [makeNetwork()] }))).toEqual([]);
   });
 });
+
+test("a socket that is connected to another peer is named, not denied", () => {
+  const socket = {
+    protocol: "udp" as const,
+    family: "ipv4" as const,
+    local: "10.0.0.2",
+    localPort: 5353,
+    remote: "10.0.0.7",
+    remotePort: 9999,
+    receiveQueue: 0,
+    sendQueue: 0,
+    uid: 0,
+    inode: 77,
+    drops: 0,
+    receiveBuffer: null,
+  };
+  const networks = [makeNetwork({ counterState: { datagramSockets: [socket] } })];
+  const owners = new Map([[77, { pid: 12, comm: "agent" }]]);
+  const [finding] = examine(makeFacts({ drops: [closed(50)], networks, owners }));
+  expect(finding?.evidence).toContain(
+    "agent (pid 12) holds 10.0.0.2:5353, but connected to 10.0.0.7:9999: it takes datagrams from there only",
+  );
+});
+
+test("a closed UDP-Lite port is told with its own counter and the file that lists its sockets", () => {
+  const drops = [closed(40, { proto: "udplite" })];
+  const networks = [makeNetwork({ counters: { UdpLiteNoPorts: 40 } })];
+  expect(examine(makeFacts({ drops, networks }))).toMatchObject([
+    {
+      id: "closed-port",
+      severity: "problem",
+      summary: "Nobody listens on UDP-Lite port 5353 of 10.0.0.2: 40 datagrams from 10.0.0.1 refused",
+      check: ["ip netns exec web cat /proc/net/udplite /proc/net/udplite6"],
+    },
+  ]);
+});
+
+describe("answers to many ports are no scan", () => {
+  test("those of a name server to clients that are gone are one finding", () => {
+    const drops = Array.from({ length: 60 }, (_, index) =>
+      closed(1, { source: "10.0.0.53", sourcePort: 53, destinationPort: 40_000 + index }),
+    );
+    const found = examine(makeFacts({ drops }));
+    expect(found).toMatchObject([{ id: "late-answer", severity: "suspicious", count: 60 }]);
+    expect(found[0]?.summary).toMatch(/60 datagrams from 10\.0\.0\.53:53 for UDP ports 40000 \(1\)/);
+  });
+
+  test("those of a service on this machine to connections that nobody here has", () => {
+    const drops = Array.from({ length: 60 }, (_, index) =>
+      closed(1, { proto: "tcp", source: "10.0.0.9", sourcePort: 8017, destinationPort: 3000 + index }),
+    );
+    const service = makeNetwork({
+      inode: 4_026_532_999,
+      name: "service",
+      addresses: ["10.0.0.9"],
+      delta: { listeners: [makeListener({ port: 8017 })] },
+    });
+    expect(examine(makeFacts({ drops, networks: [makeNetwork(), service] }))).toMatchObject([
+      { id: "closed-port-stale", severity: "suspicious", count: 60 },
+    ]);
+    expect(examine(makeFacts({ drops, networks: [makeNetwork()] }))).toMatchObject([{ id: "port-scan" }]);
+  });
+});

@@ -54,6 +54,38 @@ describe("the accept queue", () => {
     ]);
   });
 
+  test("of several sockets on one address (SO_REUSEPORT) is one finding that counts them all", () => {
+    const workers = [14, 13, 11, 10, 6].map((drops, index) =>
+      makeListener({ port: 8080, queued: 3, backlog: 2, inode: 9000 + index, drops: changeOf(0, drops) }),
+    );
+    const busy = makeNetwork({
+      counters: { TcpExtListenOverflows: 54, TcpExtListenDrops: 54 },
+      sysctls: { "net.ipv4.tcp_abort_on_overflow": "1" },
+      delta: { listeners: workers },
+    });
+    const [finding, ...rest] = examine(makeFacts({ networks: [busy], owners }));
+    expect(rest).toEqual([]);
+    expect(finding).toMatchObject({ id: "accept-queue", count: 54 });
+    expect(finding?.evidence.filter((line) => line.startsWith("listener "))).toHaveLength(4);
+    expect(finding?.evidence).toContain("and 1 more listeners on the same address (SO_REUSEPORT)");
+    expect(finding?.evidence.join("\n")).toContain("tcp_abort_on_overflow = 1");
+  });
+
+  test("is not blamed for what a listener beside it refused because its SYN queue was full", () => {
+    const flooded = makeListener({ port: 8501, backlog: 64, inode: 9001, drops: changeOf(0, 107) });
+    const slow = makeListener({ port: 8502, queued: 2, backlog: 1, drops: changeOf(0, 10) });
+    const both = makeNetwork({
+      counters: { TcpExtListenOverflows: 10, TcpExtListenDrops: 117 },
+      sysctls: { "net.ipv4.tcp_syncookies": "0", "net.ipv4.tcp_max_syn_backlog": "16" },
+      delta: { listeners: [flooded, slow] },
+    });
+    const found = examine(makeFacts({ networks: [both], owners }));
+    expect(found.map(({ id, count, summary }) => [id, count, /0\.0\.0\.0:\d+/.exec(summary)?.[0]])).toEqual([
+      ["syn-queue", 107, "0.0.0.0:8501"],
+      ["accept-queue", 10, "0.0.0.0:8502"],
+    ]);
+  });
+
   test("once is suspicious, and a listener that is gone is not made up", () => {
     const [finding] = examine(
       makeFacts({

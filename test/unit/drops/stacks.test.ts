@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { stackKeys } from "../../../probes/drops/drop-facts.ts";
 import { buildProfiles, parseSample } from "../../../probes/drops/stacks.ts";
-import { apportion, createStackBook } from "../../../src/reduce/stacks.ts";
+import { apportion, createStackBook, ownPart } from "../../../src/reduce/stacks.ts";
 
 const STACK = "\n        sk_skb_reason_drop+144\n        nft_do_chain+1135\n        ip_local_deliver+281\n";
 
@@ -20,6 +20,17 @@ describe("stack samples", () => {
       frames: ["ip_local_deliver", "nft_do_chain", "sk_skb_reason_drop"],
     });
   });
+  test("through a veth the functions of the packet that was on its way before do not count", () => {
+    const sent = ["udp_sendmsg", "__neigh_event_send", "arp_solicit", "veth_xmit", "do_softirq"];
+    const received = ["ip_rcv", "ip_rcv_finish", "ip_error", "kfree_skb_reason"];
+    expect(ownPart([...sent, "handle_softirqs", "net_rx_action", "process_backlog", ...received])).toEqual(
+      received,
+    );
+    expect(ownPart(["udp_sendmsg", "__dev_queue_xmit"])).toEqual(["udp_sendmsg", "__dev_queue_xmit"]);
+    const timer = ["handle_softirqs", "run_timer_softirq", "neigh_timer_handler", "neigh_invalidate"];
+    expect(ownPart(timer)).toEqual(timer.slice(1));
+  });
+
   test("any text is a sample or null", () => {
     fc.assert(fc.property(fc.string(), (text) => void parseSample(`S\t${text}`)));
     expect(parseSample("S\t1\t2")).toBeNull();

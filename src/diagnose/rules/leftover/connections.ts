@@ -89,6 +89,20 @@ function frame(
 const place = (facts: Facts, network: NetDelta) => findPlace(facts, network.netns.inode);
 
 function tellUnanswered(facts: Facts, network: NetDelta, syns: number): Finding {
+  // The counter is that of SYN-ACKs too; where nothing here opened a connection they are all of it.
+  if (counterDelta(network, "TcpActiveOpens") === 0) {
+    return {
+      ...frame(facts, network, syns),
+      id: "tcp-handshake-unfinished",
+      summary: `Clients do not finish their handshakes: ${plural(syns, "SYN-ACK")} had to be sent again`,
+      evidence: [
+        `${tellCounters(network, ["TcpExtTCPSynRetrans", "TcpPassiveOpens", "TcpExtTCPTimeouts"])} in ${tellNetns(facts, network.netns.inode)}, where no connection was opened`,
+        "forged addresses (a SYN flood), clients that are gone, or answers that take another way and get lost there",
+      ],
+      check: [inNetns(place(facts, network), "ss -tan state syn-recv"), "trace retrans --duration 30s"],
+      fix: ["# ip route get CLIENT shows the way the answers take; run trace drops at every hop of it"],
+    };
+  }
   return {
     ...frame(facts, network, syns),
     id: "tcp-unanswered",

@@ -23,6 +23,7 @@ import { cpuBacklog } from "./link/cpu-backlog.ts";
 import { etherType } from "./link/ethertype.ts";
 import { interfaceDrops } from "./link/interface-drops.ts";
 import { linkDown } from "./link/link-down.ts";
+import { otherMac } from "./link/other-mac.ts";
 import { qdiscDrop } from "./link/qdisc.ts";
 import { ringFull } from "./link/ring-full.ts";
 import { simpleLinkCauses } from "./link/simple-causes.ts";
@@ -31,7 +32,7 @@ import { xdp } from "./link/xdp.ts";
 
 /**
  * What the IP layer and the links drop. The order matters where places are shared: IPsec before blackhole routes (both free in
- * `dst_discard_out`), a link that is down before its queue, an MTU that explains before one that is only small, and what the devices
+ * `dst_discard_out`), a link that is down before its queue and before neighbours that cannot be asked over it, an MTU that explains before one that is only small, and what the devices
  * counted without any event last.
  */
 export const NETWORK_RULES: readonly Rule[] = [
@@ -48,10 +49,10 @@ export const NETWORK_RULES: readonly Rule[] = [
   hopLimit,
   fragments,
   neighbourTable,
+  linkDown,
   neighbourUnresolved,
   unknownProtocol,
   ipv6Disabled,
-  linkDown,
   xdp,
   trafficControl,
   bridgePort,
@@ -62,6 +63,7 @@ export const NETWORK_RULES: readonly Rule[] = [
   simpleLinkCauses,
   simpleIpCauses,
   etherType,
+  otherMac,
   mtuLow,
   interfaceDrops,
 ];

@@ -7,15 +7,18 @@ import { counterDelta, findNetwork, type DropFact, type Facts } from "../../fact
 import type { Finding } from "../../finding.ts";
 import type { Ledger, Rule } from "../../rule.ts";
 import { isVague, selectDrops } from "../../select.ts";
-import { findPlace, nameNetns, readNumbers, tellNetns } from "../../where.ts";
+import { findPlace, nameNetns, readNumbers, readSysctl, tellNetns } from "../../where.ts";
 import { hostPort, tellOwner } from "./endpoints.ts";
 import { knowsListeners } from "./listening.ts";
+import { findOverflowing } from "./refusing.ts";
 
 /**
  * Each refused SYN makes a client wait a second at least. One or two can be the moment a service restarts; three are
  * more than that.
  */
 const MANY = 3;
+/** Listeners of one address told one by one. */
+const MAX_LISTENERS = 4;
 /** Queues that servers use (nginx 511, Go and recent kernels 4096): a service with a small one is raised to this. */
 const USUAL_BACKLOG = 4096;
 
@@ -91,36 +94,30 @@ function tellNamespace(
   drops: readonly DropFact[],
 ): Finding[] {
   const overflows = counterDelta(network, "TcpExtListenOverflows");
-  const full = findRefusing(network, drops);
+  const full = findOverflowing(network, drops, overflows);
   if (full.length === 0)
-    return [tellFinding(facts, netns, network, null, Math.max(overflows, countDrops(drops)), drops)];
-  return full.map((listener) => {
-    const own = drops.filter((drop) => drop.destinationPort === listener.port);
-    const refused = listener.drops.delta ?? 0;
-    const count = refused > 0 ? refused : full.length === 1 ? overflows : countDrops(own);
-    return tellFinding(facts, netns, network, listener, count, own);
+    return [tellFinding(facts, netns, network, [], Math.max(overflows, countDrops(drops)), drops)];
+  // Several sockets of one address (SO_REUSEPORT, one for each worker) are one service with one setting.
+  const services = [
+    ...Map.groupBy(full, ({ address, port, dev }) => JSON.stringify([address, port, dev])).values(),
+  ];
+  return services.map((listeners) => {
+    const own = drops.filter((drop) => drop.destinationPort === listeners[0]?.port);
+    const refused = listeners.reduce((sum, listener) => sum + (listener.drops.delta ?? 0), 0);
+    const count = refused > 0 ? refused : services.length === 1 ? overflows : countDrops(own);
+    return tellFinding(facts, netns, network, listeners, count, own);
   });
-}
-
-/** Listeners that refused something, most first; else those whose queue is full now; else the ones the events name. */
-export function findRefusing(network: NetDelta | null, drops: readonly DropFact[]): ListenerDelta[] {
-  const listeners = network?.listeners ?? [];
-  const refusing = listeners.filter(({ drops: { delta } }) => (delta ?? 0) > 0);
-  if (refusing.length > 0) return refusing.toSorted((a, b) => (b.drops.delta ?? 0) - (a.drops.delta ?? 0));
-  const full = listeners.filter(({ queued, backlog }) => backlog !== null && queued > backlog);
-  if (full.length > 0) return full;
-  const ports = new Set(drops.map(({ destinationPort }) => destinationPort));
-  return listeners.filter(({ port }) => ports.has(port));
 }
 
 function tellFinding(
   facts: Facts,
   netns: number | null,
   network: NetDelta | null,
-  listener: ListenerDelta | null,
+  listeners: readonly ListenerDelta[],
   count: number,
   drops: readonly DropFact[],
 ): Finding {
+  const [listener = null] = listeners;
   const place = findPlace(facts, netns);
   const counters = tellCounters(network, ["TcpExtListenOverflows", "TcpExtListenDrops"]);
   const clients = tellShares(rankDrops(drops, ({ source }) => source));
@@ -136,11 +133,19 @@ function tellFinding(
     count,
     netns: nameNetns(facts, netns),
     evidence: [
-      ...(listener === null ? [] : [tellListener(facts, network, listener)]),
+      ...listeners.slice(0, MAX_LISTENERS).map((one) => tellListener(facts, network, one)),
+      ...(listeners.length > MAX_LISTENERS
+        ? [`and ${listeners.length - MAX_LISTENERS} more listeners on the same address (SO_REUSEPORT)`]
+        : []),
       ...(counters === null ? [] : [`${counters} in ${tellNetns(facts, netns)}`]),
       events === 0
         ? "no drop event exists for this: the kernel consumes the refused SYN, only these counters show it"
         : `${plural(events, "event")} at the end of a handshake${clients === null ? "" : `, from ${clients}`}`,
+      ...(readSysctl(facts, network, "net.ipv4.tcp_abort_on_overflow") === "1"
+        ? [
+            'net.ipv4.tcp_abort_on_overflow = 1: a handshake that finds the queue full is reset (the client sees "connection reset") instead of tried again',
+          ]
+        : []),
       ...(retransmissions === null ? [] : [retransmissions]),
     ],
     check: [

@@ -6,7 +6,7 @@ import type { Finding } from "../../finding.ts";
 import type { DropGroup } from "../../select.ts";
 import { findPlace, nameNetns } from "../../where.ts";
 import { isEphemeral, tellAskers, tellOwner } from "./endpoints.ts";
-import type { Taker } from "./listening.ts";
+import { listSockets, tellProto, type Proto, type Taker } from "./listening.ts";
 
 /** From here on answers that nobody waits for are no accident: the asker gives up too early, or the service is slow. */
 const MANY = 10;
@@ -60,7 +60,7 @@ export function isLate(facts: Facts, network: DropGroup["network"], drops: reado
 
 export function tellLate(
   facts: Facts,
-  proto: "udp" | "tcp",
+  proto: Proto,
   what: string,
   asked: string,
   answers: readonly string[],
@@ -69,7 +69,7 @@ export function tellLate(
   return {
     id: "late-answer",
     // Answers that nobody waits for, again and again: the asker gives up too early, or the service is slow.
-    severity: proto === "udp" && isMany(count, facts.seconds, MANY) ? "suspicious" : "info",
+    severity: proto !== "tcp" && isMany(count, facts.seconds, MANY) ? "suspicious" : "info",
     summary: `Answers came after the asker had gone: ${asked} for ${what}`,
     evidence: [
       `the destination port is one that clients get (net.ipv4.ip_local_port_range) and the source port a service's: the program closed its socket before the answer was there`,
@@ -81,9 +81,30 @@ export function tellLate(
   };
 }
 
+/** Segments from a service for connections that nobody here has: what a forged or forgotten SYN leaves behind. */
+export function tellStray(
+  facts: Facts,
+  _proto: Proto,
+  what: string,
+  asked: string,
+  answers: readonly string[],
+  count: number,
+): Told {
+  return {
+    id: "closed-port-stale",
+    severity: isMany(count, facts.seconds, MANY) ? "suspicious" : "info",
+    summary: `${asked} for ${what} belonged to no connection that this host knows (any more)`,
+    evidence: [
+      "they come from a port on which their sender listens, so they are answers: somebody asked it with this host's address (forged, or by raw sockets), or this host has forgotten the connection",
+      ...answers,
+    ],
+    fix: [],
+  };
+}
+
 export function tellMore(
   facts: Facts,
-  proto: "udp" | "tcp",
+  proto: Proto,
   { netns }: DropGroup,
   drops: readonly DropFact[],
 ): Finding {
@@ -92,21 +113,21 @@ export function tellMore(
   return {
     id: "closed-port-more",
     severity: isMany(count, facts.seconds, MANY) ? "suspicious" : "info",
-    summary: `${plural(count, "packet")} for ${formatCount(ports.length)} further closed ${proto.toUpperCase()} ports`,
+    summary: `${plural(count, "packet")} for ${formatCount(ports.length)} further closed ${tellProto(proto)} ports`,
     count,
     netns: nameNetns(facts, netns),
     evidence: [
       `NO_SOCKET, by port: ${tellShares(ports, 8) ?? "unknown"}`,
       `from ${tellShares(rankDrops(drops, ({ source }) => source)) ?? "unknown senders"}`,
     ],
-    check: [inNetns(findPlace(facts, netns), `ss -${proto === "udp" ? "lunp" : "ltnp"}`)],
+    check: [inNetns(findPlace(facts, netns), listSockets(proto, null))],
     fix: [],
   };
 }
 
 export function tellScan(
   facts: Facts,
-  proto: "udp" | "tcp",
+  proto: Proto,
   { netns }: DropGroup,
   source: string,
   drops: readonly DropFact[],
@@ -115,7 +136,7 @@ export function tellScan(
   return {
     id: "port-scan",
     severity: "suspicious",
-    summary: `${source} asks ${formatCount(ports.length)} closed ${proto.toUpperCase()} ports: it looks like a port scan`,
+    summary: `${source} asks ${formatCount(ports.length)} closed ${tellProto(proto)} ports: it looks like a port scan`,
     count: countDrops(drops),
     netns: nameNetns(facts, netns),
     evidence: [`NO_SOCKET for ports ${tellShares(ports, 6) ?? "?"}${tellAskers(facts, [source])}`],

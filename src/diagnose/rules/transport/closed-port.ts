@@ -6,9 +6,24 @@ import type { Finding } from "../../finding.ts";
 import type { Ledger, Rule } from "../../rule.ts";
 import { selectDrops, type DropGroup } from "../../select.ts";
 import { findAddress, findPlace, nameNetns, tellNetns } from "../../where.ts";
-import { isLate, tellLate, tellMore, tellScan, tellTaken, type Told } from "./closed-port-others.ts";
+import {
+  isLate,
+  tellLate,
+  tellMore,
+  tellScan,
+  tellStray,
+  tellTaken,
+  type Told,
+} from "./closed-port-others.ts";
 import { hostPort, tellAskers } from "./endpoints.ts";
-import { findTakers, knowsListeners, tellElsewhere } from "./listening.ts";
+import {
+  findTakers,
+  knowsListeners,
+  listSockets,
+  tellElsewhere,
+  tellProto,
+  type Proto,
+} from "./listening.ts";
 
 /** From here on a sender does not just probe or retry once: something is configured to use this port. */
 const MANY = 10;
@@ -25,7 +40,7 @@ const MAX_PORTS = 8;
 export const closedPort: Rule = {
   id: "closed-port",
   examine: (facts, ledger) =>
-    (["udp", "tcp"] as const).flatMap((proto) =>
+    (["udp", "tcp", "udplite"] as const).flatMap((proto) =>
       selectDrops(facts, ledger, {
         reasons: ["NO_SOCKET"],
         protos: [proto],
@@ -34,12 +49,11 @@ export const closedPort: Rule = {
     ),
 };
 
-type Proto = "udp" | "tcp";
-
 /** What proves NO_SOCKET where the kernel gives no reasons. A reset answers every segment for a closed TCP port. */
 const COUNTERS: Readonly<Record<Proto, readonly string[]>> = {
   udp: ["UdpNoPorts", "Udp6NoPorts"],
   tcp: ["TcpOutRsts"],
+  udplite: ["UdpLiteNoPorts", "UdpLite6NoPorts"],
 };
 const ANSWERS: Readonly<Record<Proto, readonly string[]>> = {
   udp: [
@@ -52,14 +66,20 @@ const ANSWERS: Readonly<Record<Proto, readonly string[]>> = {
     "Icmp6OutRateLimitHost",
   ],
   tcp: ["TcpOutRsts"],
+  udplite: ["UdpLiteNoPorts", "UdpLite6NoPorts", "IcmpOutDestUnreachs", "Icmp6OutDestUnreachs"],
 };
 
 function examineGroup(facts: Facts, ledger: Ledger, proto: Proto, group: DropGroup): Finding[] {
   ledger.claim(group.drops);
   if (group.netns !== null) for (const name of COUNTERS[proto]) ledger.account(group.netns, name);
   if (proto === "tcp") accountRefusals(facts, ledger, group);
-  const scanners = findScanners(group.drops);
-  const rest = group.drops.filter((drop) => drop.source === null || !scanners.has(drop.source));
+  const [late, asking] = partition(
+    group.drops,
+    (drop) => isLate(facts, group.network, [drop]) && !isTaken(proto, group, drop),
+  );
+  const [stray, open] = partition(asking, (drop) => isFromService(facts, proto, drop));
+  const scanners = findScanners(open);
+  const rest = open.filter((drop) => drop.source === null || !scanners.has(drop.source));
   const ports = [...Map.groupBy(rest, (drop) => drop.destinationPort)].sort(
     (a, b) => countDrops(b[1]) - countDrops(a[1]),
   );
@@ -71,7 +91,64 @@ function examineGroup(facts: Facts, ledger: Ledger, proto: Proto, group: DropGro
     ...findings,
     ...(more.length > 0 ? [tellMore(facts, proto, group, more)] : []),
     ...[...scanners].map(([source, drops]) => tellScan(facts, proto, group, source, drops)),
+    ...groupByService(late).map((drops) => tellAnswers(facts, proto, group, drops, tellLate)),
+    ...groupByService(stray).map((drops) => tellAnswers(facts, proto, group, drops, tellStray)),
   ];
+}
+
+function partition<T>(list: readonly T[], test: (item: T) => boolean): [T[], T[]] {
+  const yes: T[] = [];
+  const no: T[] = [];
+  for (const item of list) (test(item) ? yes : no).push(item);
+  return [yes, no];
+}
+
+/** Somebody takes packets for that port by now: tellTaken says more. */
+function isTaken(proto: Proto, { network }: DropGroup, drop: DropFact): boolean {
+  return drop.destinationPort !== null && findTakers(network, proto, [drop], drop.destinationPort).length > 0;
+}
+
+/** From a port on which its sender, a namespace of this machine, listens: an answer, not a question. */
+function isFromService(facts: Facts, proto: Proto, { source, sourcePort }: DropFact): boolean {
+  if (proto !== "tcp" || sourcePort === null) return false;
+  return findAddress(facts, source)?.listeners.some(({ port }) => port === sourcePort) ?? false;
+}
+
+/** Answers of one service of one host. Beyond the first few services all others are one group. */
+function groupByService(drops: readonly DropFact[]): DropFact[][] {
+  const groups = [...Map.groupBy(drops, ({ source, sourcePort }) => `${source} ${sourcePort}`).values()].sort(
+    (a, b) => countDrops(b) - countDrops(a),
+  );
+  const more = groups.slice(MAX_PORTS).flat();
+  return [...groups.slice(0, MAX_PORTS), ...(more.length > 0 ? [more] : [])];
+}
+
+function tellAnswers(
+  facts: Facts,
+  proto: Proto,
+  { netns, network }: DropGroup,
+  drops: readonly DropFact[],
+  tell: typeof tellLate,
+): Finding {
+  const count = countDrops(drops);
+  const ports = rankDrops(drops, ({ destinationPort }) => destinationPort);
+  const services = rankDrops(drops, ({ source, sourcePort }) =>
+    source === null || sourcePort === null ? source : hostPort(source, sourcePort),
+  );
+  const what = `${tellProto(proto)} ${ports.length === 1 ? "port" : "ports"} ${tellShares(ports) ?? "?"}`;
+  const asked = `${plural(count, proto === "tcp" ? "segment" : "datagram")} from ${tellShares(services) ?? "unknown senders"}`;
+  const answers = [tellCounters(network, ANSWERS[proto])].filter((text) => text !== null);
+  return {
+    ...tell(facts, proto, what, asked, answers, count),
+    count,
+    netns: nameNetns(facts, netns),
+    check: [
+      inNetns(
+        findPlace(facts, netns),
+        listSockets(proto, ports.length === 1 ? Number(ports[0]?.name) : null),
+      ),
+    ],
+  };
 }
 
 /** A refused SYN fails its connect(): where the asker lives on this machine, that counter has its cause. */
@@ -103,18 +180,15 @@ function examinePort(
   const count = countDrops(drops);
   const place = findPlace(facts, netns);
   const sources = rankDrops(drops, ({ source }) => source);
-  const what = `${proto.toUpperCase()} port ${port ?? "?"}`;
+  const what = `${tellProto(proto)} port ${port ?? "?"}`;
   const from = sources.length > 0 ? ` from ${tellShares(sources)}` : "";
-  const asked = `${plural(count, proto === "udp" ? "datagram" : "segment")}${from}`;
+  const asked = `${plural(count, proto === "tcp" ? "segment" : "datagram")}${from}`;
   const taker = port === null ? null : (findTakers(network, proto, drops, port)[0] ?? null);
   const answers = [tellCounters(network, ANSWERS[proto])].filter((text) => text !== null);
   const told =
     taker !== null
       ? tellTaken(facts, taker, what, asked, answers)
-      : isLate(facts, network, drops)
-        ? tellLate(facts, proto, what, asked, answers, count)
-        : tellClosed(facts, proto, { netns, network, drops }, port, what, asked, answers);
-  const filter = port === null ? "" : ` 'sport = :${port}'`;
+      : tellClosed(facts, proto, { netns, network, drops }, port, what, asked, answers);
   return {
     id: told.id,
     severity: told.severity,
@@ -122,7 +196,7 @@ function examinePort(
     count,
     netns: nameNetns(facts, netns),
     evidence: told.evidence,
-    check: [inNetns(place, `ss -${proto === "udp" ? "lunp" : "ltnp"}${filter}`)],
+    check: [inNetns(place, listSockets(proto, port))],
     fix: told.fix,
   };
 }

@@ -148,7 +148,7 @@ function tellLimits(
 
 function checkOwner(facts: Facts, socket: DatagramSocketDelta | undefined): string[] {
   const owner = socket === undefined ? undefined : facts.owners.get(socket.inode);
-  return owner === undefined ? [] : [`top -H -p ${owner.pid}`];
+  return owner === undefined ? [] : [`top -b -n 1 -H -p ${owner.pid}`];
 }
 
 /** Room for what waited and what was lost in a second, at the four-fold of its length that the kernel charges for small datagrams. */

@@ -1,11 +1,26 @@
-import type { NetDelta } from "../../../evidence/net/types.ts";
+import type { DatagramSocket, NetDelta } from "../../../evidence/net/types.ts";
 import type { DropFact, Facts } from "../../facts.ts";
 import { isLoopback, tellNetns } from "../../where.ts";
 import { hostPort, tellOwner } from "./endpoints.ts";
 
+export type Proto = "tcp" | "udp" | "udplite";
+
+const PROTO_NAMES: Readonly<Record<Proto, string>> = { tcp: "TCP", udp: "UDP", udplite: "UDP-Lite" };
+
+/** For a sentence. */
+export function tellProto(proto: Proto): string {
+  return PROTO_NAMES[proto];
+}
+
+/** The command that lists who waits on a port; ss knows nothing of UDP-Lite. */
+export function listSockets(proto: Proto, port: number | null): string {
+  if (proto === "udplite") return "cat /proc/net/udplite /proc/net/udplite6";
+  return `ss -${proto === "udp" ? "lunp" : "ltnp"}${port === null ? "" : ` 'sport = :${port}'`}`;
+}
+
 /** A socket that waits for packets on a port. */
 export interface Taker {
-  readonly proto: "tcp" | "udp";
+  readonly proto: Proto;
   readonly address: string;
   readonly family: "ipv4" | "ipv6" | "both";
   /** `127.0.0.1:80`. */
@@ -16,7 +31,7 @@ export interface Taker {
 }
 
 /** Sockets of a namespace that wait on `port` at the end of the run. */
-function listTakers(network: NetDelta, proto: "tcp" | "udp", port: number): Taker[] {
+function listTakers(network: NetDelta, proto: Proto, port: number): Taker[] {
   if (proto === "tcp") {
     return network.listeners
       .filter((listener) => listener.port === port)
@@ -31,7 +46,7 @@ function listTakers(network: NetDelta, proto: "tcp" | "udp", port: number): Take
   }
   const sockets = network.state.counters.datagramSockets ?? [];
   return sockets
-    .filter((socket) => socket.protocol === "udp" && socket.localPort === port && socket.remotePort === 0)
+    .filter((socket) => socket.protocol === proto && socket.localPort === port && socket.remotePort === 0)
     .map(({ local, family, inode }) => ({
       proto,
       address: local,
@@ -43,8 +58,15 @@ function listTakers(network: NetDelta, proto: "tcp" | "udp", port: number): Take
     }));
 }
 
+/** UDP sockets on that port that are connected to one peer: datagrams of others find no socket. */
+function listConnected(network: NetDelta, proto: Proto, port: number): DatagramSocket[] {
+  return (network.state.counters.datagramSockets ?? []).filter(
+    (socket) => socket.protocol === proto && socket.localPort === port && socket.remotePort !== 0,
+  );
+}
+
 /** Whether it is known who listens in this namespace: on a machine that is too slow to answer in time nobody seems to. */
-export function knowsListeners(network: NetDelta | null, proto: "tcp" | "udp"): boolean {
+export function knowsListeners(network: NetDelta | null, proto: Proto): boolean {
   if (network === null) return false;
   const { configuration, counters } = network.state;
   return proto === "tcp" ? (configuration?.listeners ?? null) !== null : counters.datagramSockets !== null;
@@ -61,7 +83,7 @@ function takes(taker: Taker, destination: string): boolean {
 /** Who would take every one of these packets now. */
 export function findTakers(
   network: NetDelta | null,
-  proto: "tcp" | "udp",
+  proto: Proto,
   drops: readonly DropFact[],
   port: number,
 ): Taker[] {
@@ -70,7 +92,7 @@ export function findTakers(
   // A UDP socket that was there all the time would have got them: it came during the run.
   return listTakers(network, proto, port)
     .filter((taker) => [...destinations].every((destination) => takes(taker, destination)))
-    .map((taker) => (proto === "udp" ? { ...taker, isNew: true } : taker));
+    .map((taker) => (proto === "tcp" ? taker : { ...taker, isNew: true }));
 }
 
 export interface Elsewhere {
@@ -85,7 +107,7 @@ const MAX_OTHERS = 3;
 export function tellElsewhere(
   facts: Facts,
   network: NetDelta | null,
-  proto: "tcp" | "udp",
+  proto: Proto,
   port: number,
   destination: string | null,
 ): Elsewhere[] {
@@ -100,6 +122,13 @@ export function tellElsewhere(
       };
     });
   }
+  const taken = network === null || proto === "tcp" ? [] : listConnected(network, proto, port);
+  if (taken.length > 0) {
+    return taken.slice(0, MAX_OTHERS).map(({ local, remote, remotePort, inode }) => ({
+      evidence: `${tellOwner(facts, inode)} holds ${hostPort(local, port)}, but connected to ${hostPort(remote, remotePort)}: it takes datagrams from there only`,
+      fix: `# let the sender use ${hostPort(remote, remotePort)} as its source, or ${tellOwner(facts, inode)} a socket without connect()`,
+    }));
+  }
   const others = facts.networks
     .filter((other) => other !== network)
     .flatMap((other) => listTakers(other, proto, port).map((taker) => ({ taker, inode: other.netns.inode })));
@@ -109,10 +138,10 @@ export function tellElsewhere(
       fix: `# send to ${tellNetns(facts, inode)}, publish its port ${port}, or start the service where ${wanted} is`,
     }));
   }
-  const twin = proto === "tcp" ? "udp" : "tcp";
+  const twin = proto === "udp" ? "tcp" : "udp";
   const cross = network === null ? [] : listTakers(network, twin, port);
   return cross.slice(0, 1).map((taker) => ({
-    evidence: `${tellOwner(facts, taker.inode)} listens on ${taker.local}, but for ${twin.toUpperCase()} only`,
-    fix: `# let the sender use ${twin.toUpperCase()}, or the service ${proto.toUpperCase()} too`,
+    evidence: `${tellOwner(facts, taker.inode)} listens on ${taker.local}, but for ${tellProto(twin)} only`,
+    fix: `# let the sender use ${tellProto(twin)}, or the service ${tellProto(proto)} too`,
   }));
 }

@@ -69,7 +69,7 @@ function tellStalled(facts: Facts, network: NetDelta, closed: number, probes: re
         ? []
         : (facts.owners.get(service.inode) ?? null) === null
           ? []
-          : [`top -H -p ${facts.owners.get(service.inode)?.pid}`]),
+          : [`top -b -n 1 -H -p ${facts.owners.get(service.inode)?.pid}`]),
     ],
     fix: [
       "# a large Recv-Q in the list names the connection: see what its program waits for instead of reading",

@@ -7,8 +7,9 @@ import type { Finding } from "../../finding.ts";
 import { tellLog } from "../../kernel-log.ts";
 import type { Rule } from "../../rule.ts";
 import { findPlace, nameNetns, readNumbers, readSysctl, tellNetns } from "../../where.ts";
-import { findRefusing, fixBacklog, tellListener } from "./accept-queue.ts";
+import { fixBacklog, tellListener } from "./accept-queue.ts";
 import { hostPort, tellOwner } from "./endpoints.ts";
+import { findRefusingOtherwise } from "./refusing.ts";
 
 /** As for the accept queue: each costs a client a second or more. */
 const MANY = 3;
@@ -45,6 +46,9 @@ export const synQueue: Rule = {
       );
       if (beyond <= 0 && refused <= 0 && cookies <= 0) return [];
       for (const name of COUNTERS) ledger.account(network.netns.inode, name);
+      // Whoever fills the queue does not finish the handshakes: their SYN-ACKs are sent again and again.
+      if (counterDelta(network, "TcpActiveOpens") === 0)
+        ledger.account(network.netns.inode, "TcpExtTCPSynRetrans");
       if (refused > 0) return [tellRefused(facts, network, refused)];
       return [cookies > 0 ? tellCookies(facts, network, cookies) : tellUnreachable(facts, network, beyond)];
     }),
@@ -53,7 +57,7 @@ export const synQueue: Rule = {
 function tellRefused(facts: Facts, network: NetDelta, refused: number): Finding {
   const place = findPlace(facts, network.netns.inode);
   // The accept queue's listener can be another one: only those that refused something can be meant.
-  const [listener = null] = findRefusing(network, []);
+  const [listener = null] = findRefusingOtherwise(network, counterDelta(network, OVERFLOWS));
   const where = listener === null ? "a listener" : hostPort(listener.address, listener.port);
   const settings = ["net.ipv4.tcp_syncookies", "net.ipv4.tcp_max_syn_backlog"].flatMap((name) => {
     const value = readSysctl(facts, network, name);

@@ -18,6 +18,19 @@ export type NetOptions = {
   readonly concurrency?: number;
 };
 
+/** What stands for a namespace that is not even tried. */
+export function leaveOut(target: NetTarget, why: string): RawNet {
+  return {
+    version: 1,
+    target,
+    takenAt: Date.now() / 1000,
+    seconds: 0,
+    littleEndian: endianness() === "LE",
+    sections: {},
+    skipped: [{ what: "/proc/net", why }],
+  };
+}
+
 /**
  * Reads the namespaces, the counters of all first, then their configurations in the given order: the ones that matter
  * most come first. Only reads. Never rejects: what failed or was left out is in `skipped` or in a section's status.

@@ -7,6 +7,7 @@ import type { Finding } from "../../../finding.ts";
 import type { Rule } from "../../../rule.ts";
 import { isVague } from "../../../select.ts";
 import { findPlace, readNumbers, tellNetns } from "../../../where.ts";
+import { familyOf, type Family } from "../support/addresses.ts";
 import { isFreedAt, openDrops, tellFlows } from "../support/drops.ts";
 import { makeFinding } from "../support/finding.ts";
 
@@ -18,8 +19,35 @@ const FULL = 0.9;
 const REASONS = new Set(["FRAG_REASM_TIMEOUT", "FRAG_TOO_FAR", "DUP_FRAG"]);
 const SITES =
   /^(?:ip_expire|ip6?_frag_(?:queue|reinit)|ip_defrag|ipv6_frag_rcv|inet_frag_(?:rbtree_purge|destroy)\w*|inet_frag_reasm_\w+|ip6frag_expire_frag_queue|nf_ct_frag6_(?:gather|queue))$/;
-const FAILS = ["IpReasmFails", "Ip6ReasmFails"];
-const TIMEOUTS = ["IpReasmTimeout", "Ip6ReasmTimeout"];
+
+/** What belongs to a family: its counters (nstat), its settings, its place in /proc/net/sockstat. */
+interface Kind {
+  readonly fails: string;
+  readonly timeouts: string;
+  readonly others: readonly string[];
+  readonly limit: string;
+  readonly time: string;
+  readonly memory: string;
+}
+
+const KINDS: Readonly<Record<Family, Kind>> = {
+  ipv4: {
+    fails: "IpReasmFails",
+    timeouts: "IpReasmTimeout",
+    others: ["IpReasmReqds", "IpReasmOKs"],
+    limit: "net.ipv4.ipfrag_high_thresh",
+    time: "net.ipv4.ipfrag_time",
+    memory: "FRAG.memory",
+  },
+  ipv6: {
+    fails: "Ip6ReasmFails",
+    timeouts: "Ip6ReasmTimeout",
+    others: ["Ip6ReasmReqds", "Ip6ReasmOKs"],
+    limit: "net.ipv6.ip6frag_high_thresh",
+    time: "net.ipv6.ip6frag_time",
+    memory: "FRAG6.memory",
+  },
+};
 
 /** Fragments that never became a datagram: pieces missing, sent twice, or no memory for them (net/ipv4/ip_fragment.c). */
 export const fragments: Rule = {
@@ -29,35 +57,49 @@ export const fragments: Rule = {
       (drop) =>
         (drop.reason !== null && REASONS.has(drop.reason)) || (isVague(drop) && isFreedAt(drop, SITES)),
     );
-    const groups = Map.groupBy(open, ({ netns }) => netns);
-    for (const network of facts.networks) {
+    const groups = new Map<string, Group>();
+    const groupOf = (netns: number | null, family: Family) => {
+      const key = `${netns} ${family}`;
+      const group = groups.get(key) ?? { netns, family, drops: [] };
+      groups.set(key, group);
+      return group;
+    };
+    for (const drop of open)
+      groupOf(drop.netns, familyOf(drop.destination ?? drop.source ?? "") ?? "ipv4").drops.push(drop);
+    for (const network of facts.isFiltered ? [] : facts.networks) {
       const netns = network.netns.inode;
-      const isOpen = FAILS.some(
-        (name) => counterDelta(network, name) > 0 && !ledger.isAccounted(netns, name),
-      );
-      if (isOpen && !facts.isFiltered && !groups.has(netns)) groups.set(netns, []);
+      for (const family of FAMILIES) {
+        const name = KINDS[family].fails;
+        if (counterDelta(network, name) > 0 && !ledger.isAccounted(netns, name)) groupOf(netns, family);
+      }
     }
-    return [...groups].map(([netns, drops]) => {
+    return [...groups.values()].map((group) => {
+      const { netns, family, drops } = group;
       ledger.claim(drops);
-      if (netns !== null) for (const name of [...FAILS, ...TIMEOUTS]) ledger.account(netns, name);
-      return tell(facts, findNetwork(facts, netns), netns, drops);
+      if (netns !== null)
+        for (const name of [KINDS[family].fails, KINDS[family].timeouts]) ledger.account(netns, name);
+      return tell(facts, findNetwork(facts, netns), group);
     });
   },
 };
 
-function tell(
-  facts: Facts,
-  network: NetDelta | null,
-  netns: number | null,
-  drops: readonly DropFact[],
-): Finding {
+const FAMILIES: readonly Family[] = ["ipv4", "ipv6"];
+
+interface Group {
+  readonly netns: number | null;
+  readonly family: Family;
+  readonly drops: DropFact[];
+}
+
+function tell(facts: Facts, network: NetDelta | null, { netns, family, drops }: Group): Finding {
   const place = findPlace(facts, netns);
-  const failed = FAILS.reduce((sum, name) => sum + counterDelta(network, name), 0);
-  const late = TIMEOUTS.reduce((sum, name) => sum + counterDelta(network, name), 0);
+  const kind = KINDS[family];
+  const failed = counterDelta(network, kind.fails);
+  const late = counterDelta(network, kind.timeouts);
   const count = countDrops(drops);
-  const memory = tellMemory(facts, network);
+  const memory = tellMemory(facts, network, kind);
   const isDuplicate = drops.length > 0 && drops.every(({ reason }) => reason === "DUP_FRAG") && failed === 0;
-  const [seconds] = readNumbers(facts, network, "net.ipv4.ipfrag_time");
+  const [seconds] = readNumbers(facts, network, kind.time);
   return makeFinding(facts, {
     id: "fragments-lost",
     severity: isDuplicate ? "suspicious" : severityOf(Math.max(count, failed), facts.seconds, MANY),
@@ -70,17 +112,10 @@ function tell(
     netns,
     evidence: [
       `in ${tellNetns(facts, netns)}`,
-      tellCounters(network, [
-        ...FAILS,
-        ...TIMEOUTS,
-        "IpReasmReqds",
-        "IpReasmOKs",
-        "Ip6ReasmReqds",
-        "Ip6ReasmOKs",
-      ]),
+      tellCounters(network, [kind.fails, kind.timeouts, ...kind.others]),
       memory.text,
       late > 0 && seconds !== undefined
-        ? `a datagram waits ${seconds} s for its pieces (net.ipv4.ipfrag_time)`
+        ? `a datagram waits ${seconds} s for its pieces (${kind.time})`
         : null,
       isDuplicate
         ? "the path duplicates packets, or a sender reuses identifiers too fast"
@@ -88,17 +123,12 @@ function tell(
       tellFlows(drops),
     ],
     check: [
-      inNetns(place, "nstat -az 'IpReasm*' 'IpFrag*' 'Ip6Reasm*'"),
-      inNetns(place, "sysctl net.ipv4.ipfrag_high_thresh net.ipv4.ipfrag_time"),
+      inNetns(place, `nstat -az ${[kind.fails, kind.timeouts, ...kind.others].join(" ")}`),
+      inNetns(place, `sysctl ${kind.limit} ${kind.time}`),
     ],
     fix:
       memory.isFull && memory.limit !== null
-        ? [
-            inNetns(
-              place,
-              `sysctl -w net.ipv4.ipfrag_high_thresh=${roundUp(Math.max(memory.limit * 4, USUAL_MEMORY))}`,
-            ),
-          ]
+        ? [inNetns(place, `sysctl -w ${kind.limit}=${roundUp(Math.max(memory.limit * 4, USUAL_MEMORY))}`)]
         : isDuplicate
           ? [
               "# find what sends them twice: a loop of switches, a mirror port, two paths with the same address",
@@ -107,19 +137,20 @@ function tell(
   });
 }
 
-/** The kernel's own default of net.ipv4.ipfrag_high_thresh (net/ipv4/ip_fragment.c): what is below was set too low. */
+/** The kernel's own default of both limits (net/ipv4/ip_fragment.c, net/ipv6/reassembly.c): what is below was set too low. */
 const USUAL_MEMORY = 4 * 1024 * 1024;
 
 function tellMemory(
   facts: Facts,
   network: NetDelta | null,
+  kind: Kind,
 ): { readonly isFull: boolean; readonly limit: number | null; readonly text: string | null } {
-  const used = network?.state.counters.sockstat?.["FRAG.memory"] ?? null;
-  const limit = readNumbers(facts, network, "net.ipv4.ipfrag_high_thresh")[0] ?? null;
+  const used = network?.state.counters.sockstat?.[kind.memory] ?? null;
+  const limit = readNumbers(facts, network, kind.limit)[0] ?? null;
   if (used === null || limit === null || limit === 0) return { isFull: false, limit, text: null };
   return {
     isFull: used >= FULL * limit,
     limit,
-    text: `fragments held at the end: ${formatBytes(used)} of ${formatBytes(limit)} (net.ipv4.ipfrag_high_thresh)`,
+    text: `fragments held at the end: ${formatBytes(used)} of ${formatBytes(limit)} (${kind.limit})`,
   };
 }

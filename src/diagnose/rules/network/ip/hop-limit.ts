@@ -106,7 +106,7 @@ function tell(facts: Facts, family: Family, drops: readonly DropFact[]): Finding
       back === null
         ? "harmless when somebody runs traceroute; else a loop elsewhere, or a sender with a very low TTL"
         : null,
-      tellCounters(network, [...SENT[family], "IpInHdrErrors", "Ip6InHdrErrors"]),
+      tellCounters(network, [...SENT[family], family === "ipv4" ? "IpInHdrErrors" : "Ip6InHdrErrors"]),
       tellFlows(drops),
     ],
     check: [

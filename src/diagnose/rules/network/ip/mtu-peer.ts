@@ -93,7 +93,9 @@ function tell(
     netns,
     evidence: [
       `${plural(count, "packet")}${size === null ? "" : ` of ${formatCount(size)} bytes on average`} did not fit; nobody is told, the sender gets no ICMP message`,
-      refused === null ? null : `RX dropped of ${peer.link.name} +${formatCount(refused)}`,
+      refused === null
+        ? null
+        : `RX dropped of ${tellDevice(facts, peer.netns.inode, peer.link.name)} +${formatCount(refused)}`,
       tellCounters(network, ["IpOutDiscards", "UdpSndbufErrors", "Ip6OutDiscards", "TcpRetransSegs"]),
       isWithoutIpv6
         ? `below ${IPV6_LEAST_MTU} IPv6 is off on ${peer.link.name}${lost6.length === 0 ? "" : `: ${plural(countDrops(lost6), "IPv6 packet")} lost too`}`

@@ -1,4 +1,4 @@
-import type { NetDelta } from "../../../../evidence/net/types.ts";
+import type { Link, NetDelta } from "../../../../evidence/net/types.ts";
 import { formatCount, plural } from "../../../../text/format.ts";
 import { quoteShell } from "../../../../text/escape.ts";
 import { countDrops, severityOf, tellCounters } from "../../../amounts.ts";
@@ -6,24 +6,18 @@ import { inNetns } from "../../../commands.ts";
 import { findNetwork, type DropFact, type Facts } from "../../../facts.ts";
 import type { Finding } from "../../../finding.ts";
 import type { Rule } from "../../../rule.ts";
-import { isVague } from "../../../select.ts";
 import { findPlace, tellNetns } from "../../../where.ts";
 import { familyOf } from "../support/addresses.ts";
-import { findLink, isUp, lacksCarrier, setLink, tellDevice } from "../support/devices.ts";
-import { isFreedAt, openDrops, tellFlows } from "../support/drops.ts";
+import { findLink, isUp, lacksCarrier, otherEnd, setLink, tellDevice } from "../support/devices.ts";
+import { openDrops, tellFlows } from "../support/drops.ts";
 import { makeFinding } from "../support/finding.ts";
 import { createRouters, hopsOf, type Router } from "../support/routing.ts";
+import { accountEchoes, isUnresolved } from "../support/unresolved.ts";
+import { IPV6_LEAST_MTU } from "./mtu.ts";
 
 /** The first packets to a host that was just switched off are lost anywhere. */
 const MANY = 3;
-const REASONS = new Set(["NEIGH_FAILED", "NEIGH_QUEUEFULL", "NEIGH_DEAD"]);
-/** IPv6 frees without a reason: `neigh_invalidate` (measured on 6.18), `ndisc_error_report` where it is not inlined. */
-const SITES =
-  /^(?:neigh_invalidate|arp_error_report|ndisc_error_report|__neigh_event_send|neigh_timer_handler|neigh_blackhole)$/;
 const COUNTERS = ["IcmpOutDestUnreachs", "Icmp6OutDestUnreachs"];
-
-/** The message "host unreachable" goes to the sender on this host; where its socket is closed by then, it counts as an error. */
-const ECHOES = ["IcmpInErrors", "Icmp6InErrors"];
 
 interface Hop {
   readonly netns: number | null;
@@ -39,9 +33,7 @@ export const neighbourUnresolved: Rule = {
     const routers = createRouters();
     const hops = new Map<string, Hop>();
     for (const drop of openDrops(facts, ledger)) {
-      const isOurs =
-        (drop.reason !== null && REASONS.has(drop.reason)) || (isVague(drop) && isFreedAt(drop, SITES));
-      if (!isOurs || drop.destination === null) continue;
+      if (!isUnresolved(drop) || drop.destination === null) continue;
       const network = findNetwork(facts, drop.netns);
       const { address, dev } = nextHop(routers(network), network, drop);
       const key = JSON.stringify([drop.netns, dev, address]);
@@ -51,7 +43,7 @@ export const neighbourUnresolved: Rule = {
     }
     return [...hops.values()].map((hop) => {
       ledger.claim(hop.drops);
-      if (hop.netns !== null) for (const name of ECHOES) ledger.account(hop.netns, name);
+      if (hop.netns !== null) accountEchoes(ledger, hop.netns);
       return tell(facts, findNetwork(facts, hop.netns), hop);
     });
   },
@@ -66,10 +58,9 @@ function nextHop(
   const target = drop.destination ?? "";
   const answer = route({ to: target, from: drop.source })?.route ?? null;
   const hops = answer === null ? [] : hopsOf(answer);
-  const isUnresolved = (address: string) =>
-    network?.unresolved.some((entry) => entry.address === address) ?? false;
+  const isOpen = (address: string) => network?.unresolved.some((entry) => entry.address === address) ?? false;
   const hop =
-    hops.find(({ gateway }) => isUnresolved(gateway ?? target)) ??
+    hops.find(({ gateway }) => isOpen(gateway ?? target)) ??
     hops.find(({ dev }) => dev === drop.dev) ??
     hops[0];
   return { address: hop?.gateway ?? target, dev: drop.dev ?? hop?.dev ?? null };
@@ -84,7 +75,7 @@ function tell(facts: Facts, network: NetDelta | null, { netns, dev, address, dro
     null;
   const asks = familyOf(address) === "ipv6" ? "IPv6 neighbour discovery" : "ARP";
   const isGateway = drops.some(({ destination }) => destination !== address);
-  const owner = findOwner(facts, address, netns);
+  const owner = findOwner(facts, address, netns) ?? findSilenced(facts, network, link, address);
   const full = drops.filter(({ reason }) => reason === "NEIGH_QUEUEFULL");
   return makeFinding(facts, {
     id: "neighbour-unresolved",
@@ -123,6 +114,25 @@ function tell(facts: Facts, network: NetDelta | null, { netns, dev, address, dro
         : []),
     ],
   });
+}
+
+/** The other end of the veth has no IPv6 at all: its MTU is below what IPv6 needs, so its addresses are gone too. */
+function findSilenced(
+  facts: Facts,
+  network: NetDelta | null,
+  link: Link | null,
+  address: string,
+): { readonly text: string; readonly fix: readonly string[] } | null {
+  const peer = familyOf(address) === "ipv6" ? otherEnd(facts, network, link) : null;
+  if (peer === null || peer.link.mtu === null || peer.link.mtu >= IPV6_LEAST_MTU) return null;
+  const netns = peer.netns.inode;
+  return {
+    text: `its other end ${tellDevice(facts, netns, peer.link.name)} has MTU ${peer.link.mtu}: below ${IPV6_LEAST_MTU} there is no IPv6 on it, and its IPv6 addresses are lost`,
+    fix: [
+      setLink(facts, netns, peer.link.name, `mtu ${Math.max(IPV6_LEAST_MTU, link?.mtu ?? IPV6_LEAST_MTU)}`),
+      "# then add its IPv6 addresses again: those set by hand do not come back by themselves",
+    ],
+  };
 }
 
 /** Where that address lives on this machine, and why the device there does not answer. */

@@ -16,6 +16,7 @@ import {
   deleteRoute,
   ipTool,
   isRefusal,
+  queryOf,
   tellPolicyRule,
   tellRoute,
 } from "../support/routing.ts";
@@ -35,9 +36,13 @@ const WORDS: Readonly<Record<string, string>> = {
   prohibit: "refuses them; the sender is told that this is forbidden",
 };
 
-type Cause =
+type Cause = (
   | { readonly route: Route; readonly rule: null }
-  | { readonly route: null; readonly rule: PolicyRule };
+  | { readonly route: null; readonly rule: PolicyRule }
+) & {
+  /** It asks of a packet what is not known here (its mark, its user): a guess, though packets end here for no other reason. */
+  readonly isGuess: boolean;
+};
 
 /**
  * Blackhole, unreachable and prohibit routes and policy rules that packets run into. Every one is somebody's decision, as a
@@ -71,13 +76,16 @@ function findCauses(
   const causes = new Map<string, { cause: Cause; drops: DropFact[] }>();
   for (const drop of drops) {
     if (drop.destination === null) continue;
-    const answer = route({ to: drop.destination, from: drop.source, iif: drop.dev });
+    const answer = route(queryOf(drop, drop.destination));
+    const [doubtful] = answer?.doubtful ?? [];
     const cause: Cause | null =
       answer?.refusal != null
-        ? { route: null, rule: answer.refusal }
+        ? { route: null, rule: answer.refusal, isGuess: false }
         : answer?.route != null && isRefusal(answer.route)
-          ? { route: answer.route, rule: null }
-          : null;
+          ? { route: answer.route, rule: null, isGuess: false }
+          : doubtful !== undefined && isVague(drop)
+            ? { route: null, rule: doubtful, isGuess: true }
+            : null;
     if (cause === null) continue;
     const key =
       cause.rule === null ? tellRoute(cause.route) : `${cause.rule.family} ${tellPolicyRule(cause.rule)}`;
@@ -92,7 +100,7 @@ function tell(
   facts: Facts,
   network: NetDelta | null,
   netns: number | null,
-  { route, rule }: Cause,
+  { route, rule, isGuess }: Cause,
   drops: readonly DropFact[],
 ): Finding {
   const place = findPlace(facts, netns);
@@ -104,8 +112,8 @@ function tell(
   const asked = drops.find(({ destination }) => destination === first?.name);
   return makeFinding(facts, {
     id: `route-${type}`,
-    severity: "problem",
-    summary: `The ${what} ${WORDS[type] ?? "refuses them"}: ${plural(count, "packet")}${first === undefined ? "" : ` to ${first.name}`}`,
+    severity: isGuess ? "suspicious" : "problem",
+    summary: `The ${what} ${isGuess ? "probably " : ""}${WORDS[type] ?? "refuses them"}: ${plural(count, "packet")}${first === undefined ? "" : ` to ${first.name}`}`,
     count,
     netns,
     evidence: [
@@ -113,6 +121,9 @@ function tell(
       first === undefined || route === null
         ? null
         : `it is the most specific route to ${first.name} (table ${route.table}${route.protocol === null ? "" : `, set by ${route.protocol}`})`,
+      isGuess
+        ? "what this rule asks of a packet (its mark, its user, its type of service) is not to be seen in a dropped one; no other rule or route here explains why it was refused"
+        : null,
       tellFlows(drops),
       tellCounters(network, [...COUNTERS, "IcmpOutDestUnreachs", "Icmp6OutDestUnreachs"]),
     ],

@@ -35,6 +35,26 @@ const IP_CAUSES: readonly SimpleCause[] = [
     fix: ["# correct or disconnect what sends these frames (its MAC address is in the capture)"],
   },
   {
+    // ip_rcv_options() in net/ipv4/ip_input.c (inlined): measured on 6.18.
+    id: "ip-options",
+    reasons: [],
+    sites: /^ip_rcv_(?:finish_core|options)$/,
+    since: "IP_LOCAL_SOURCE",
+    counters: ["IpInHdrErrors"],
+    least: 3,
+    severity: "suspicious",
+    because: "they carry IP options that this host does not take",
+    explains:
+      "source routing, which accept_source_route forbids, or broken options; the kernel gives no reason for these, and all else that ends at this place has one",
+    check: [
+      "{ns}sysctl net.ipv4.conf.all.accept_source_route net.ipv4.conf.{dev}.accept_source_route",
+      `${CAPTURE} 'ip[0] & 15 > 5'`,
+    ],
+    fix: [
+      "# source routing is forbidden for good reason: find what sends it. Where it is wanted: {ns}sysctl -w net.ipv4.conf.all.accept_source_route=1 net.ipv4.conf.{dev}.accept_source_route=1",
+    ],
+  },
+  {
     id: "packet-truncated",
     reasons: ["PKT_TOO_SMALL", "HDR_TRUNC"],
     only: /^(?:ip_rcv(?:_core)?|ip6_rcv_core|ipv6_rcv|arp_rcv|arp_process|eth_type_trans|tun_get_user|icmpv?6?_rcv|__netif_receive_skb\w*|br_\w+)$/,

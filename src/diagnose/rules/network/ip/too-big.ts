@@ -118,6 +118,7 @@ function tell(facts: Facts, drops: readonly DropFact[], router: Router | null): 
         : answers === null
           ? "no ICMP message went back: the sender cannot know"
           : `the sender was told (${answers})${learns ? "" : `, yet one flow lost ${formatCount(most)}: the message does not reach it, or it does not care`}`,
+      tellMuted(facts, netns),
       tellCounters(network, COUNTERS),
       tellFlows(drops),
     ],
@@ -133,6 +134,19 @@ function tell(facts: Facts, drops: readonly DropFact[], router: Router | null): 
     ],
     fix: learns || out === null ? [] : mend(facts, netns, out, wanted, isBridge),
   });
+}
+
+/** The messages themselves die here: path MTU discovery cannot work (a "black hole"). */
+function tellMuted(facts: Facts, netns: number | null): string | null {
+  const muted = facts.drops.filter(
+    ({ reason, netns: where, proto, icmp }) =>
+      reason === "NETFILTER_DROP" &&
+      where === netns &&
+      ((proto === "icmp" && icmp?.type === 3 && icmp.code === 4) || (proto === "icmpv6" && icmp?.type === 2)),
+  );
+  return muted.length === 0
+    ? null
+    : `${plural(countDrops(muted), "of these messages", "of these messages")} did not get out: a firewall rule here drops them (see that finding), so senders go on with packets that are too big`;
 }
 
 /** The device it came in on. IPv6 has put the output device in its place by then (ip6_forward): then the way back to the sender. */

@@ -33,6 +33,20 @@ const HANDLERS: Readonly<Record<string, { readonly name: string; readonly fix: s
   "ip-115": { name: "L2TP (tunnels)", fix: "modprobe l2tp_ip" },
 };
 
+/** For tcpdump, which does not know all of the names. */
+const NUMBERS: Readonly<Record<string, number>> = {
+  gre: 47,
+  ipip: 4,
+  ipv6: 41,
+  esp: 50,
+  ah: 51,
+  sctp: 132,
+  dccp: 33,
+  ospf: 89,
+  pim: 103,
+  vrrp: 112,
+};
+
 /** IP_NOPROTO: the packet is for this host, but nothing here handles its protocol. The sender is told by ICMP. */
 export const unknownProtocol: Rule = {
   id: "protocol-unknown",
@@ -55,6 +69,9 @@ function tell(facts: Facts, netns: number | null, proto: string | null, drops: r
   const handler = proto === null ? undefined : HANDLERS[proto];
   const sources = rankDrops(drops, ({ source }) => source);
   const number = proto === null ? null : (/^ip-(\d+)$/.exec(proto)?.[1] ?? null);
+  // ip6 proto: a number alone would ask for IPv4 only.
+  const family = drops.some(({ source }) => source?.includes(":") === true) ? "ip6" : "ip";
+  const filter = number ?? (proto === null ? null : (NUMBERS[proto] ?? null));
   // Announcements to everybody (OSPF, VRRP) are not meant for this host in particular.
   const isForAll = drops.every(({ destination }) => isMulticast(destination));
   const name = handler?.name ?? (number === null ? (proto ?? "unknown") : `number ${number}`);
@@ -75,7 +92,7 @@ function tell(facts: Facts, netns: number | null, proto: string | null, drops: r
     check: [
       inNetns(
         place,
-        `tcpdump -nc 20 -i ${quoteShell(drops[0]?.dev ?? "any")}${number === null ? "" : ` ip proto ${number}`}`,
+        `tcpdump -nc 20 -i ${quoteShell(drops[0]?.dev ?? "any")}${filter === null ? "" : ` ${family} proto ${filter}`}`,
       ),
       inNetns(place, "ss -0wnp"),
     ],

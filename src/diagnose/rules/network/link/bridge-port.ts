@@ -8,7 +8,7 @@ import type { Severity } from "../../../finding.ts";
 import type { Rule } from "../../../rule.ts";
 import { isVague } from "../../../select.ts";
 import { findPlace, tellNetns } from "../../../where.ts";
-import { findLink } from "../support/devices.ts";
+import { findLink, isUp, setLink } from "../support/devices.ts";
 import { groupByDevice, isFreedAt, openDrops, tellFlows } from "../support/drops.ts";
 import { makeFinding } from "../support/finding.ts";
 
@@ -31,10 +31,14 @@ export const bridgePort: Rule = {
       const bridge = findLink(network, port?.master ?? null);
       const state = port?.info["port.state"] ?? null;
       const count = countDrops(drops);
+      const isOff = bridge !== null && !isUp(bridge);
+      const many = count < MANY ? ("info" as const) : ("problem" as const);
       return makeFinding(facts, {
-        id: "bridge-port-blocked",
-        severity: severityOfState(state, count),
-        summary: `Port ${dev ?? "?"} of bridge ${bridge?.name ?? "?"} does not forward${state === null ? "" : ` (spanning tree: ${state})`}: ${plural(count, "frame")} dropped`,
+        id: isOff ? "bridge-down" : "bridge-port-blocked",
+        severity: isOff ? many : severityOfState(state, count),
+        summary: isOff
+          ? `Bridge ${bridge.name} is down, so its port ${dev ?? "?"} takes nothing: ${plural(count, "frame")} dropped`
+          : `Port ${dev ?? "?"} of bridge ${bridge?.name ?? "?"} does not forward${state === null ? "" : ` (spanning tree: ${state})`}: ${plural(count, "frame")} dropped`,
         count,
         netns,
         evidence: [
@@ -50,8 +54,9 @@ export const bridgePort: Rule = {
           dev === null ? null : inNetns(place, `bridge -d link show dev ${quoteShell(dev)}`),
           bridge === null ? null : inNetns(place, `ip -d link show dev ${quoteShell(bridge.name)}`),
         ],
-        fix:
-          bridge === null || state === "blocking" || state === "forwarding"
+        fix: isOff
+          ? [setLink(facts, netns, bridge.name, "up")]
+          : bridge === null || state === "blocking" || state === "forwarding"
             ? []
             : [
                 inNetns(place, `ip link set dev ${quoteShell(bridge.name)} type bridge stp_state 0`),

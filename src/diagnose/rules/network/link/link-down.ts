@@ -21,6 +21,7 @@ import {
 } from "../support/devices.ts";
 import { groupByDevice, isFreedAt, openDrops, tellFlows, type DeviceGroup } from "../support/drops.ts";
 import { makeFinding } from "../support/finding.ts";
+import { accountEchoes, isUnresolved } from "../support/unresolved.ts";
 
 /** A device that goes down has a few packets under way. */
 const MANY = 3;
@@ -38,12 +39,14 @@ export const linkDown: Rule = {
       ({ reason }) => reason === "QDISC_DROP" || reason === "DEV_READY",
     );
     const vague = openDrops(facts, ledger).filter((drop) => isVague(drop) && isFreedAt(drop, SITES));
-    return groupByDevice([...drops, ...vague]).flatMap((group) => {
+    const unresolved = openDrops(facts, ledger).filter(isUnresolved);
+    return groupByDevice([...drops, ...vague, ...unresolved]).flatMap((group) => {
       const network = findNetwork(facts, group.netns);
       const link = findLink(network, group.dev) ?? onlyIdle(network, group);
       if (network === null || link === null || (isUp(link) && !lacksCarrier(link))) return [];
       ledger.claim(group.drops);
       ledger.account(network.netns.inode, `link.tx_dropped:${link.name}`);
+      if (group.drops.some(isUnresolved)) accountEchoes(ledger, network.netns.inode);
       return [tell(facts, network, link, group)];
     });
   },
@@ -75,7 +78,7 @@ function tell(facts: Facts, network: NetDelta, link: Link, { netns, drops }: Dev
         ? null
         : `its other end: ${tellDevice(facts, peer.netns.inode, peer.link.name)} <${peer.link.flags.join(",")}>`,
       lost > 0 ? `TX dropped of ${link.name} +${formatCount(lost)}` : null,
-      tellLog(facts, deviceLog(link.name)),
+      tellLog(facts, deviceLog(link.name, link.master !== null)),
       tellFlows(drops),
     ],
     check: [
@@ -90,11 +93,11 @@ function tell(facts: Facts, network: NetDelta, link: Link, { netns, drops }: Dev
 }
 
 /** `e1000e 0000:00:1f.6 eth0: NIC Link is Down`, `br0: port 1(eth0) entered disabled state`. */
-function deviceLog(dev: string): RegExp {
+function deviceLog(dev: string, isPort: boolean): RegExp {
   const name = dev.replace(/[^\w]/g, "\\$&");
-  return new RegExp(
-    `(?:^|[\\s(])${name}\\b.*(?:[Ll]ink is [Dd]own|link status definitely down|entered disabled state)`,
-  );
+  // A bridge says of its ports that they are "disabled" whenever a container ends, and not in which namespace.
+  const what = "[Ll]ink is [Dd]own|link status definitely down";
+  return new RegExp(`(?:^|[\\s(])${name}\\b.*(?:${what}${isPort ? "|entered disabled state" : ""})`);
 }
 
 function explain(

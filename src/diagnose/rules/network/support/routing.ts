@@ -1,5 +1,6 @@
 import type { NetDelta, PolicyRule, Route } from "../../../../evidence/net/types.ts";
 import { quoteShell } from "../../../../text/escape.ts";
+import type { DropFact } from "../../../facts.ts";
 import { coveringPrefixes, familyOf, isInPrefix, type Family } from "./addresses.ts";
 
 export interface RouteQuery {
@@ -7,6 +8,15 @@ export interface RouteQuery {
   readonly from?: string | null;
   /** Device that the packet came in on; none for one made here. */
   readonly iif?: string | null;
+  readonly proto?: string | null;
+  readonly sourcePort?: number | null;
+  readonly destinationPort?: number | null;
+}
+
+/** The question that a dropped packet asks of the routing tables. */
+export function queryOf(drop: DropFact, to: string): RouteQuery {
+  const { source, dev, proto, sourcePort, destinationPort } = drop;
+  return { to, from: source, iif: dev, proto, sourcePort, destinationPort };
 }
 
 /** What the routing tables say to a packet. */
@@ -17,6 +27,8 @@ export interface RouteAnswer {
   readonly refusal: PolicyRule | null;
   /** `throw` routes that ended the search of their table. */
   readonly thrown: readonly Route[];
+  /** Policy rules that would refuse the packet, if what they ask of it (its mark, its user) were true. */
+  readonly doubtful: readonly PolicyRule[];
   /** False where policy rules depend on what is not known of a packet (mark, user, ports). */
   readonly isCertain: boolean;
 }
@@ -76,38 +88,76 @@ function decide(
 ): RouteAnswer {
   const prefixes = coveringPrefixes(query.to);
   const thrown: Route[] = [];
+  const doubtful: PolicyRule[] = [];
   let isCertain = true;
   for (const rule of rules) {
     const fit = fits(rule, query);
     if (fit === "no") continue;
     if (fit === "unknown") {
       isCertain = false;
+      if (REFUSALS.has(rule.action) && "priority" in rule) doubtful.push(rule);
       continue;
     }
     if (REFUSALS.has(rule.action) && "priority" in rule)
-      return { route: null, refusal: rule, thrown, isCertain };
+      return { route: null, refusal: rule, thrown, doubtful, isCertain };
     if (rule.action !== "lookup" || rule.table === null) continue;
     const route = longest(prefixes, family, rule.table, index);
     if (route === null || isSuppressed(rule, route)) continue;
     if (route.type === "throw") thrown.push(route);
-    else return { route, refusal: null, thrown, isCertain };
+    else return { route, refusal: null, thrown, doubtful, isCertain };
   }
-  return { route: null, refusal: null, thrown, isCertain };
+  return { route: null, refusal: null, thrown, doubtful, isCertain };
 }
 
 /** Settings of a rule that do not choose packets. */
 const NO_SELECTOR = new Set(["protocol", "suppress_prefixlen", "suppress_prefixlength"]);
+/** Settings that are compared with the packet's own: as iproute2 prints them, one port or a range. */
+const PACKET_SELECTOR = new Set([
+  "ipproto",
+  "sport",
+  "sport_start",
+  "sport_end",
+  "dport",
+  "dport_start",
+  "dport_end",
+]);
 
-function fits(rule: (typeof TABLES)[number], { to, from, iif }: RouteQuery): "yes" | "no" | "unknown" {
-  const more = Object.keys(rule.other).filter((key) => !NO_SELECTOR.has(key));
-  if (rule.fwmark !== null || more.length > 0) return "unknown";
+function fits(rule: (typeof TABLES)[number], query: RouteQuery): "yes" | "no" | "unknown" {
+  const { to, from, iif } = query;
+  const more = Object.keys(rule.other).filter((key) => !NO_SELECTOR.has(key) && !PACKET_SELECTOR.has(key));
+  const own = fitsPacket(rule.other, query);
+  // Turned round by `not`, what does not fit fits.
+  const isPlain = !("not" in rule.other);
+  if (isPlain && own === "no") return "no";
   // A packet made here has the loopback device as its input.
   if (rule.iif !== null && rule.iif !== (iif ?? "lo")) return "no";
   if (rule.oif !== null) return "no";
-  if (rule.destination !== "all" && !isInPrefix(to, rule.destination)) return "no";
-  if (rule.source === "all") return "yes";
-  if (from === null || from === undefined) return "unknown";
-  return isInPrefix(from, rule.source) ? "yes" : "no";
+  if (isPlain && rule.destination !== "all" && !isInPrefix(to, rule.destination)) return "no";
+  if (isPlain && rule.source !== "all" && from != null && !isInPrefix(from, rule.source)) return "no";
+  const isKnown = rule.source === "all" || from != null;
+  return !isKnown || own === "unknown" || rule.fwmark !== null || more.length > 0 ? "unknown" : "yes";
+}
+
+function fitsPacket(other: PolicyRule["other"], query: RouteQuery): "yes" | "no" | "unknown" {
+  const answers = [
+    other["ipproto"] === undefined || query.proto == null ? null : other["ipproto"] === query.proto,
+    fitsPort(other, "sport", query.sourcePort),
+    fitsPort(other, "dport", query.destinationPort),
+  ];
+  if (answers.includes(false)) return "no";
+  const asked = Object.keys(other).filter((key) => PACKET_SELECTOR.has(key) && !key.endsWith("_end")).length;
+  return answers.filter((answer) => answer === true).length === asked ? "yes" : "unknown";
+}
+
+/** Null where the rule does not ask for it, or the packet's is not known. */
+function fitsPort(
+  other: PolicyRule["other"],
+  name: "sport" | "dport",
+  port: number | null | undefined,
+): boolean | null {
+  const [low, high] = [other[name] ?? other[`${name}_start`], other[name] ?? other[`${name}_end`]];
+  if (low === undefined || high === undefined || port == null) return null;
+  return port >= Number(low) && port <= Number(high);
 }
 
 function longest(
@@ -171,6 +221,17 @@ export function ipTool(family: Family): string {
   return family === "ipv6" ? "ip -6" : "ip";
 }
 
+/** What else of a packet the rule asks for, as `ip rule` takes it: `tos 0x10`, `ipproto udp`, `dport 4444`, `sport 1-1023`. */
+function selectors({ other }: PolicyRule): string[] {
+  const range = (name: "sport" | "dport") =>
+    other[name] ??
+    (other[`${name}_start`] === undefined ? undefined : `${other[`${name}_start`]}-${other[`${name}_end`]}`);
+  return (["tos", "ipproto", "sport", "dport"] as const).flatMap((name) => {
+    const value = name === "sport" || name === "dport" ? range(name) : other[name];
+    return value === undefined ? [] : [`${name} ${quoteShell(value)}`];
+  });
+}
+
 /** `priority 100: from all to 10.98.0.0/16 blackhole`. */
 export function tellPolicyRule(rule: PolicyRule): string {
   const words = [
@@ -179,6 +240,7 @@ export function tellPolicyRule(rule: PolicyRule): string {
     rule.iif === null ? null : `iif ${rule.iif}`,
     rule.oif === null ? null : `oif ${rule.oif}`,
     rule.fwmark === null ? null : `fwmark ${rule.fwmark}`,
+    ...selectors(rule),
     rule.action,
   ];
   return `priority ${rule.priority}: ${words.filter((word) => word !== null).join(" ")}`;
@@ -192,6 +254,7 @@ export function deletePolicyRule(rule: PolicyRule): string {
     rule.iif === null ? null : `iif ${quoteShell(rule.iif)}`,
     rule.oif === null ? null : `oif ${quoteShell(rule.oif)}`,
     rule.fwmark === null ? null : `fwmark ${quoteShell(rule.fwmark)}`,
+    ...selectors(rule),
     `priority ${rule.priority}`,
     rule.action === "lookup" ? null : rule.action,
   ];

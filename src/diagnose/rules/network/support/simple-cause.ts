@@ -15,6 +15,8 @@ export interface SimpleCause {
   readonly reasons: readonly string[];
   /** Where packets without a reason are freed for this cause, and for nothing else. */
   readonly sites?: RegExp;
+  /** What else was freed there without a reason has one of its own since the kernel has this one: `sites` count only then. */
+  readonly since?: string;
   /** With these, the reasons count only there. */
   readonly only?: RegExp;
   /** Counters that such drops move. */
@@ -39,7 +41,7 @@ export function makeRule(id: string, causes: readonly SimpleCause[]): Rule {
 }
 
 function examineCause(facts: Facts, ledger: Ledger, cause: SimpleCause): Finding[] {
-  const drops = openDrops(facts, ledger).filter((drop) => isOf(cause, drop));
+  const drops = openDrops(facts, ledger).filter((drop) => isOf(facts, cause, drop));
   ledger.claim(drops);
   return groupByDevice(drops).map(({ netns, dev, drops: group }) => {
     const network = findNetwork(facts, netns);
@@ -74,8 +76,11 @@ function examineCause(facts: Facts, ledger: Ledger, cause: SimpleCause): Finding
   });
 }
 
-function isOf(cause: SimpleCause, drop: DropFact): boolean {
-  if (isVague(drop)) return cause.sites !== undefined && isFreedAt(drop, cause.sites);
+function isOf(facts: Facts, cause: SimpleCause, drop: DropFact): boolean {
+  if (isVague(drop)) {
+    const isKnown = cause.since === undefined || facts.hasReason(cause.since);
+    return isKnown && cause.sites !== undefined && isFreedAt(drop, cause.sites);
+  }
   if (drop.reason === null || !cause.reasons.includes(drop.reason)) return false;
   return cause.only === undefined || isFreedAt(drop, cause.only);
 }
