@@ -29,6 +29,8 @@ export interface KillJoiner {
 const EVENT_PATIENCE = 0.5;
 /** One that only the event told: a console that prints at 9600 baud delays the log for seconds, but not its reader. */
 const LOG_PATIENCE = 1.5;
+/** How long a kill waits for what was asked about its tasks and its cgroup (seconds): answers take milliseconds. */
+const ANSWER_PATIENCE = 1;
 /** How long a victim that came out is remembered, so that its other half does not come out too. */
 const MEMORY = 30;
 
@@ -78,6 +80,10 @@ export function createKillJoiner(pageSize: number, followsLog: () => boolean): K
     return [{ report: combineKill(sides, pageSize), at: kill.at }];
   }
 
+  function isAnswered({ pid, invoker, cgroupId }: VictimEvent): boolean {
+    return tasks.has(pid) && tasks.has(invoker.pid) && (cgroupId === null || cgroups.has(cgroupId));
+  }
+
   function forget(at: number): void {
     for (const [pid, time] of out) if (at - time > MEMORY) out.delete(pid);
     if (open.size === 0 && tasks.size > 1000) tasks.clear();
@@ -91,6 +97,9 @@ export function createKillJoiner(pageSize: number, followsLog: () => boolean): K
       const kill = find(event.pid, at);
       if (kill === null || kill.event !== null) return;
       kill.event = event;
+      // What is known from an earlier kill is out of date.
+      if (event.cgroupId !== null) cgroups.delete(event.cgroupId);
+      for (const pid of [event.pid, event.invoker.pid]) tasks.delete(pid);
       // The request runs in the same task just before its victims are marked.
       if (request?.tid === event.invoker.tid && event.monotonic - request.monotonic < 1)
         kill.request = request;
@@ -121,7 +130,10 @@ export function createKillJoiner(pageSize: number, followsLog: () => boolean): K
       forget(at);
       const kills = anonymous.splice(0);
       for (const [pid, kill] of open) {
-        const isWhole = kill.event !== null && kill.report !== null;
+        const isWhole =
+          kill.event !== null &&
+          kill.report !== null &&
+          (isAnswered(kill.event) || at - kill.at >= ANSWER_PATIENCE);
         const patience = kill.event === null ? EVENT_PATIENCE : LOG_PATIENCE;
         if (isWhole || at - kill.at >= patience) kills.push(...conclude(pid, kill));
       }
