@@ -14,8 +14,8 @@ export interface KillJoiner {
   request(event: RequestEvent, at: number): void;
   name(pid: number, comm: string): void;
   task(pid: number, facts: TaskFacts | null): void;
-  /** A memory cgroup by its number. */
-  cgroup(id: string, chain: CgroupChain): void;
+  /** The answer to `cgroupQuestion`. */
+  cgroup(question: string, chain: CgroupChain): void;
   report(report: OomReport, at: number): void;
   /** Kills whose both sides are there, and those that have waited long enough for the other one. */
   take(at: number): JoinedKill[];
@@ -40,6 +40,14 @@ interface Open {
   request: RequestEvent | null;
   comm: string | null;
   report: OomReport | null;
+}
+
+/**
+ * The key of a question `memory-cgroup` about the invoker's cgroup, null where its number is not known. A key is asked once, and the figures
+ * of each kill are its own: so the victim is part of it.
+ */
+export function cgroupQuestion({ cgroupId, pid }: VictimEvent): string | null {
+  return cgroupId === null ? null : `${cgroupId} ${String(pid)}`;
 }
 
 /** `followsLog`: whether the kernel log can be read, so that its silence means something. */
@@ -71,17 +79,26 @@ export function createKillJoiner(pageSize: number, followsLog: () => boolean): K
       exiting += 1;
       return [];
     }
+    const question = (event === null ? null : cgroupQuestion(event)) ?? "";
     const sides: KillSides = {
       ...kill,
       victim: tasks.get(pid) ?? null,
       invoker: event === null ? null : (tasks.get(event.invoker.pid) ?? null),
-      cgroups: event?.cgroupId == null ? [] : (cgroups.get(event.cgroupId) ?? []),
+      cgroups: event === null ? [] : (chainOf(event) ?? []),
     };
+    cgroups.delete(question);
     return [{ report: combineKill(sides, pageSize), at: kill.at }];
   }
 
-  function isAnswered({ pid, invoker, cgroupId }: VictimEvent): boolean {
-    return tasks.has(pid) && tasks.has(invoker.pid) && (cgroupId === null || cgroups.has(cgroupId));
+  /** Undefined: the answer is still to come. Recordings of the first versions have the number alone as the key. */
+  function chainOf(event: VictimEvent): CgroupChain | undefined {
+    const question = cgroupQuestion(event);
+    if (question === null) return [];
+    return cgroups.get(question) ?? cgroups.get(event.cgroupId ?? "");
+  }
+
+  function isAnswered(event: VictimEvent): boolean {
+    return tasks.has(event.pid) && tasks.has(event.invoker.pid) && chainOf(event) !== undefined;
   }
 
   function forget(at: number): void {
@@ -97,9 +114,6 @@ export function createKillJoiner(pageSize: number, followsLog: () => boolean): K
       const kill = find(event.pid, at);
       if (kill === null || kill.event !== null) return;
       kill.event = event;
-      // What is known from an earlier kill is out of date.
-      if (event.cgroupId !== null) cgroups.delete(event.cgroupId);
-      for (const pid of [event.pid, event.invoker.pid]) tasks.delete(pid);
       // The request runs in the same task just before its victims are marked.
       if (request?.tid === event.invoker.tid && event.monotonic - request.monotonic < 1)
         kill.request = request;
@@ -114,8 +128,8 @@ export function createKillJoiner(pageSize: number, followsLog: () => boolean): K
     task(pid, facts) {
       tasks.set(pid, facts);
     },
-    cgroup(id, chain) {
-      cgroups.set(id, chain);
+    cgroup(question, chain) {
+      cgroups.set(question, chain);
     },
     report(report, at) {
       const { pid } = report.victim;

@@ -15,7 +15,7 @@ import { readLines, SAVED_LOG } from "./kernel-line.ts";
 import { sayName, sayProcess } from "./log/words.ts";
 import { createOomParser } from "./log/parse.ts";
 import { createOomSummariser } from "./log/summarise.ts";
-import { createKillJoiner, type JoinedKill } from "./pending.ts";
+import { cgroupQuestion, createKillJoiner, type JoinedKill } from "./pending.ts";
 import { createProfileBook } from "./profiles.ts";
 import type { OomReport } from "./record.ts";
 import { sayHeadroom, tightTable } from "./headroom.ts";
@@ -160,7 +160,8 @@ export function runOom(context: RunContext): ProbeRun {
       joiner.event(found.event, at);
       for (const pid of new Set([found.event.pid, found.event.invoker.pid]))
         context.ask({ fact: "task", key: String(pid) });
-      if (found.event.cgroupId !== null) context.ask({ fact: "memory-cgroup", key: found.event.cgroupId });
+      const question = cgroupQuestion(found.event);
+      if (question !== null) context.ask({ fact: "memory-cgroup", key: question });
     } else if (found.kind === "name") joiner.name(found.pid, found.comm);
     else if (found.kind === "request") joiner.request(found.event, at);
     else if (found.kind === "target") watch.name(found.pid, found.comm);

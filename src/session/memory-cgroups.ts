@@ -5,10 +5,10 @@ import type { Json } from "../probe/define.ts";
 /** The memory cgroups of this host; what was seen of one is remembered for a while after it is gone. */
 export interface MemoryCgroups {
   /**
-   * A cgroup by its number, the inode of its folder (kernfs, 64-bit kernels since 5.5), itself first, then its parents without the root:
+   * A cgroup by its number, the first word of the key: the inode of its folder (kernfs, 64-bit kernels since 5.5), itself first, then its parents without the root:
    * `[{path, limitBytes, failcnt, swapBytes, swapLimitBytes, pressure: {some, full}} …]`; pressure in percent over 10 s. Null: there is none.
    */
-  find(id: string): Promise<Json>;
+  find(key: string): Promise<Json>;
   /** The cgroups nearest to a limit of their own: `[{path, limitBytes, usageBytes, workingSetBytes} …]`, the tightest first. */
   survey(): Promise<Json>;
 }
@@ -69,7 +69,8 @@ export function createMemoryCgroups(mount: string | null): MemoryCgroups {
   }
 
   return {
-    async find(id) {
+    async find(key) {
+      const [id = ""] = key.split(" ");
       if (mount === null) return null;
       if (!seen.has(id)) await walk(mount, async () => {}, id);
       const found = seen.get(id);

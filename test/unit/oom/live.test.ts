@@ -70,7 +70,7 @@ describe("joining both sides of a kill", () => {
     // What was asked about the tasks and the cgroup is still to come.
     expect(joiner.take(1.15)).toEqual([]);
     joiner.task(pidOf(), null);
-    joiner.cgroup("6173", [{ path: "/job", limitBytes: 60 * 1024 ** 2, ...NO_FILES }]);
+    joiner.cgroup(`6173 ${String(pidOf())}`, [{ path: "/job", limitBytes: 60 * 1024 ** 2, ...NO_FILES }]);
     const [kill, ...rest] = joiner.take(1.2);
     expect(rest).toEqual([]);
     expect(kill?.report).toMatchObject({ source: "live", scope: { limitBytes: 60 * 1024 ** 2 } });
@@ -89,7 +89,7 @@ describe("joining both sides of a kill", () => {
     const joiner = createKillJoiner(PAGE, () => true);
     joiner.event(victim(line(9)), 1);
     joiner.name(9, "hog");
-    joiner.cgroup("6173", [
+    joiner.cgroup("6173 9", [
       { path: "/shop/api", limitBytes: null, ...NO_FILES },
       { path: "/shop", limitBytes: 1024, ...NO_FILES, failcnt: 7 },
     ]);
@@ -105,7 +105,7 @@ describe("joining both sides of a kill", () => {
   test("of two limits, which one was hit is not guessed", () => {
     const joiner = createKillJoiner(PAGE, () => true);
     joiner.event(victim(line(9)), 1);
-    joiner.cgroup("6173", [
+    joiner.cgroup("6173 9", [
       { path: "/shop/api", limitBytes: 512, ...NO_FILES },
       { path: "/shop", limitBytes: 1024, ...NO_FILES, failcnt: 7 },
     ]);
