@@ -1,5 +1,6 @@
-import type { OomPart, OomReport, OomScopeKind, OomTask } from "./record.ts";
+import type { CgroupFiles, OomPart, OomReport, OomScopeKind, OomTask } from "./record.ts";
 import type { RequestEvent, VictimEvent } from "./events.ts";
+import { explainGfp } from "./log/gfp.ts";
 import { buildStack, scopeOfStack } from "./log/trace.ts";
 
 /** What /proc said of a task while it was there. */
@@ -11,7 +12,10 @@ export interface TaskFacts {
 }
 
 /** A memory cgroup and its parents, itself first. */
-export type CgroupChain = readonly { readonly path: string; readonly limitBytes: number | null }[];
+export type CgroupChain = readonly (CgroupFiles & {
+  readonly path: string;
+  readonly limitBytes: number | null;
+})[];
 
 /** The sides of one kill. At least one of `event` and `report` is there. */
 export interface KillSides {
@@ -48,7 +52,15 @@ function startReport(sides: KillSides, pageSize: number): OomReport {
     monotonic: sides.event?.monotonic ?? null,
     host: null,
     scope: { kind: null, cgroup: null, limitBytes: null, usageBytes: null, failcnt: null },
-    invoker: { pid: null, comm: null, gfpMask: null, order: null, oomScoreAdj: null, cgroup: null },
+    invoker: {
+      pid: null,
+      tid: null,
+      comm: null,
+      gfpMask: null,
+      order: null,
+      oomScoreAdj: null,
+      cgroup: null,
+    },
     victim: {
       pid: sides.event?.pid ?? null,
       comm: null,
@@ -68,6 +80,7 @@ function startReport(sides: KillSides, pageSize: number): OomReport {
     gfpFlags: [],
     gfpMeaning: null,
     memory: null,
+    files: null,
     hostMemory: null,
     pageSize: { bytes: pageSize, known: true },
     tasksDropped: 0,
@@ -103,11 +116,14 @@ export function combineKill(sides: KillSides, pageSize: number): OomReport {
   const kind = base.scope.kind ?? constraint ?? scopeOfStack(event.frames);
   const { victim, invoker, scope } = base;
   const isOwn = event.invoker.pid === event.pid;
+  const oomScoreAdj = victim.oomScoreAdj ?? event.oomScoreAdj ?? sides.victim?.oomScoreAdj ?? null;
   const invokerCgroup = sides.cgroups[0]?.path ?? liveCgroup(sides.invoker);
   const victimCgroup = victim.cgroup ?? (isOwn ? invokerCgroup : null) ?? liveCgroup(sides.victim);
   // Only one limit above the task that asked: that is the one that was hit. Of several, which one is not known.
   const limited = kind === "memcg" ? sides.cgroups.filter(({ limitBytes }) => limitBytes !== null) : [];
   const hit = scope.cgroup === null && limited.length === 1 ? (limited[0] ?? null) : null;
+  const limit = scope.cgroup ?? hit?.path ?? null;
+  const files = sides.cgroups.find(({ path }) => path === limit) ?? null;
   const known = new Set<OomPart>([
     ...(stack === null ? [] : (["stack"] as const)),
     ...(kind === null ? [] : (["summary"] as const)),
@@ -120,16 +136,18 @@ export function combineKill(sides: KillSides, pageSize: number): OomReport {
     scope: {
       ...scope,
       kind,
-      cgroup: scope.cgroup ?? hit?.path ?? null,
+      cgroup: limit,
       limitBytes: scope.limitBytes ?? request?.limitBytes ?? hit?.limitBytes ?? null,
       usageBytes: scope.usageBytes ?? request?.usageBytes ?? null,
+      failcnt: scope.failcnt ?? files?.failcnt ?? null,
     },
     invoker: {
-      pid: invoker.pid ?? event.invoker.tid,
+      pid: event.invoker.pid,
+      tid: event.invoker.tid,
       comm: invoker.comm ?? event.invoker.comm,
       gfpMask: invoker.gfpMask ?? request?.gfpMask ?? null,
       order: invoker.order ?? request?.order ?? null,
-      oomScoreAdj: invoker.oomScoreAdj ?? sides.invoker?.oomScoreAdj ?? null,
+      oomScoreAdj: invoker.oomScoreAdj ?? sides.invoker?.oomScoreAdj ?? (isOwn ? oomScoreAdj : null),
       cgroup: invoker.cgroup ?? (isOwn ? victimCgroup : invokerCgroup),
     },
     victim: {
@@ -142,9 +160,12 @@ export function combineKill(sides: KillSides, pageSize: number): OomReport {
       fileRssBytes: victim.fileRssBytes ?? event.fileRssBytes,
       shmemRssBytes: victim.shmemRssBytes ?? event.shmemRssBytes,
       pageTableBytes: victim.pageTableBytes ?? event.pageTableBytes,
-      oomScoreAdj: victim.oomScoreAdj ?? event.oomScoreAdj ?? sides.victim?.oomScoreAdj ?? null,
+      oomScoreAdj,
     },
     stack,
+    // Without the mask the stack still tells what the memory was for.
+    gfpMeaning: base.gfpMeaning ?? explainGfp(base.gfpFlags, base.order ?? request?.order ?? null, stack),
+    files,
     order: base.order ?? request?.order ?? null,
     // The limit may be a parent's: the victim's own cgroup is a guess and kept apart.
     likelyCgroup:

@@ -33,8 +33,14 @@ export interface RequestEvent {
 export type OomEvent =
   | { readonly kind: "victim"; readonly event: VictimEvent }
   | { readonly kind: "name"; readonly pid: number; readonly comm: string }
+  | { readonly kind: "target"; readonly pid: number; readonly comm: string }
   | { readonly kind: "request"; readonly event: RequestEvent }
-  | { readonly kind: "guard"; readonly sender: string; readonly pid: number };
+  | {
+      readonly kind: "sigkill";
+      readonly sender: { readonly pid: number; readonly comm: string };
+      readonly pid: number;
+    }
+  | { readonly kind: "skipped"; readonly count: number };
 
 /** Splits off `count` fields; the rest, which may hold tabs, is the last one. Null when there are fewer. */
 function split(text: string, count: number): string[] | null {
@@ -62,15 +68,22 @@ export function parseEvent(text: string, pageSize: number): OomEvent | null {
   const tag = text.slice(0, 2);
   if (tag === "V\t") return parseVictim(text.slice(2));
   if (tag === "K\t") return parseRequest(text.slice(2), pageSize);
-  if (tag === "W\t") {
+  if (tag === "W\t" || tag === "X\t") {
     const fields = split(text.slice(2), 1);
     const pid = numbers(fields?.slice(0, 1) ?? [""])?.[0];
-    return pid === undefined ? null : { kind: "name", pid, comm: fields?.[1] ?? "" };
+    return pid === undefined
+      ? null
+      : { kind: tag === "W\t" ? "name" : "target", pid, comm: fields?.[1] ?? "" };
   }
   if (tag === "U\t") {
     const fields = split(text.slice(2), 3);
-    const pid = numbers(fields?.slice(0, 3) ?? [""])?.[2];
-    return pid === undefined ? null : { kind: "guard", pid, sender: fields?.[3] ?? "" };
+    const [, sender, pid] = numbers(fields?.slice(0, 3) ?? [""]) ?? [];
+    if (sender === undefined || pid === undefined) return null;
+    return { kind: "sigkill", pid, sender: { pid: sender, comm: fields?.[3] ?? "" } };
+  }
+  if (tag === "S\t") {
+    const count = numbers([text.slice(2)])?.[0];
+    return count === undefined ? null : { kind: "skipped", count };
   }
   return null;
 }

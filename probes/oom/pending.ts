@@ -14,8 +14,8 @@ export interface KillJoiner {
   request(event: RequestEvent, at: number): void;
   name(pid: number, comm: string): void;
   task(pid: number, facts: TaskFacts | null): void;
-  /** A memory cgroup by its number. */
-  cgroup(id: string, chain: CgroupChain): void;
+  /** The answer to `cgroupQuestion`. */
+  cgroup(question: string, chain: CgroupChain): void;
   report(report: OomReport, at: number): void;
   /** Kills whose both sides are there, and those that have waited long enough for the other one. */
   take(at: number): JoinedKill[];
@@ -29,6 +29,8 @@ export interface KillJoiner {
 const EVENT_PATIENCE = 0.5;
 /** One that only the event told: a console that prints at 9600 baud delays the log for seconds, but not its reader. */
 const LOG_PATIENCE = 1.5;
+/** How long a kill waits for what was asked about its tasks and its cgroup (seconds): answers take milliseconds. */
+const ANSWER_PATIENCE = 1;
 /** How long a victim that came out is remembered, so that its other half does not come out too. */
 const MEMORY = 30;
 
@@ -38,6 +40,14 @@ interface Open {
   request: RequestEvent | null;
   comm: string | null;
   report: OomReport | null;
+}
+
+/**
+ * The key of a question `memory-cgroup` about the invoker's cgroup, null where its number is not known. A key is asked once, and the figures
+ * of each kill are its own: so the victim is part of it.
+ */
+export function cgroupQuestion({ cgroupId, pid }: VictimEvent): string | null {
+  return cgroupId === null ? null : `${cgroupId} ${String(pid)}`;
 }
 
 /** `followsLog`: whether the kernel log can be read, so that its silence means something. */
@@ -69,13 +79,26 @@ export function createKillJoiner(pageSize: number, followsLog: () => boolean): K
       exiting += 1;
       return [];
     }
+    const question = (event === null ? null : cgroupQuestion(event)) ?? "";
     const sides: KillSides = {
       ...kill,
       victim: tasks.get(pid) ?? null,
       invoker: event === null ? null : (tasks.get(event.invoker.pid) ?? null),
-      cgroups: event?.cgroupId == null ? [] : (cgroups.get(event.cgroupId) ?? []),
+      cgroups: event === null ? [] : (chainOf(event) ?? []),
     };
+    cgroups.delete(question);
     return [{ report: combineKill(sides, pageSize), at: kill.at }];
+  }
+
+  /** Undefined: the answer is still to come. Recordings of the first versions have the number alone as the key. */
+  function chainOf(event: VictimEvent): CgroupChain | undefined {
+    const question = cgroupQuestion(event);
+    if (question === null) return [];
+    return cgroups.get(question) ?? cgroups.get(event.cgroupId ?? "");
+  }
+
+  function isAnswered(event: VictimEvent): boolean {
+    return tasks.has(event.pid) && tasks.has(event.invoker.pid) && chainOf(event) !== undefined;
   }
 
   function forget(at: number): void {
@@ -105,8 +128,8 @@ export function createKillJoiner(pageSize: number, followsLog: () => boolean): K
     task(pid, facts) {
       tasks.set(pid, facts);
     },
-    cgroup(id, chain) {
-      cgroups.set(id, chain);
+    cgroup(question, chain) {
+      cgroups.set(question, chain);
     },
     report(report, at) {
       const { pid } = report.victim;
@@ -121,7 +144,10 @@ export function createKillJoiner(pageSize: number, followsLog: () => boolean): K
       forget(at);
       const kills = anonymous.splice(0);
       for (const [pid, kill] of open) {
-        const isWhole = kill.event !== null && kill.report !== null;
+        const isWhole =
+          kill.event !== null &&
+          kill.report !== null &&
+          (isAnswered(kill.event) || at - kill.at >= ANSWER_PATIENCE);
         const patience = kill.event === null ? EVENT_PATIENCE : LOG_PATIENCE;
         if (isWhole || at - kill.at >= patience) kills.push(...conclude(pid, kill));
       }

@@ -28,6 +28,7 @@ which is read along and never cleared. With --log, the same report from a saved 
     { points: ["tracepoint:oom:mark_victim"] },
   ],
   evidence: ["memory-sample"],
+  keepsLines: true,
   follows: [{ fact: "kernel-log", past: /Killed process|oom-kill:constraint=/ }],
   source: openSource,
   prepare: prepareOom,

@@ -13,6 +13,9 @@ const FIGURES = ["total_vm", "anon_rss", "file_rss", "shmem_rss", "pgtables", "u
 
 const POINTER_BYTES = 8;
 
+/** SIGKILLs told one by one in a second: a script that kills thousands must not drown the kernel's kills. */
+const MAX_SIGKILLS = 100;
+
 /** Index of the memory controller in this kernel's list (enum cgroup_subsys_id); it depends on what was compiled in. */
 async function findMemoryController(host: HostFacts): Promise<number | null> {
   if (host.btf === null) return null;
@@ -29,7 +32,7 @@ async function findMemoryController(host: HostFacts): Promise<number | null> {
 /** Fills the template by what the tracepoint's own format file shows, never by the kernel's version. */
 export async function prepareOom(context: PrepareContext): Promise<Prepared> {
   const format = await context.tracepoint("oom:mark_victim");
-  const guards = (await context.tracepoint("signal:signal_generate")) !== null;
+  const sigkills = (await context.tracepoint("signal:signal_generate")) !== null;
   const bpftrace = context.host.bpftrace?.parsed ?? null;
   const memory = await findMemoryController(context.host);
   const isOld = !isAtLeast(bpftrace, 0, 12);
@@ -47,12 +50,15 @@ export async function prepareOom(context: PrepareContext): Promise<Prepared> {
       // 0.11 does not know the type of a field (seen: "unknown type name 'uid_t'").
       uidPrefix: isOld && has("uid"),
       // The same for the pid of signal:signal_generate.
-      pidPrefix: isOld && guards,
-      guards,
+      pidPrefix: isOld && sigkills,
+      sigkills,
+      maxSigkills: MAX_SIGKILLS,
     },
     tables: { pageSize: context.host.pageSize, fields },
-    degraded: guards
+    degraded: sigkills
       ? []
-      : ["this kernel has no signal:signal_generate: kills by earlyoom or systemd-oomd are not seen"],
+      : [
+          "this kernel has no signal:signal_generate: kills by earlyoom, systemd-oomd or another process are not seen",
+        ],
   };
 }

@@ -20,15 +20,17 @@ export interface OomScope {
 
 /** The task that asked for memory and so triggered the kill. It need not be the victim. */
 export interface OomInvoker {
-  /** Thread id. */
+  /** The process; from a log the thread, which is what the kernel prints as PID. */
   pid: number | null;
+  /** The thread. */
+  tid: number | null;
   comm: string | null;
   /** As the kernel prints it, hexadecimal: "0xcc0". */
   gfpMask: string | null;
   /** 2^order pages were asked for; -1 = SysRq-f, nobody asked. */
   order: number | null;
   oomScoreAdj: number | null;
-  /** Only known where the invoker is the victim. */
+  /** A log tells it only where the invoker is the victim. */
   cgroup: string | null;
 }
 
@@ -105,6 +107,20 @@ export interface MemcgStats {
   swapBytes: number | null;
   /** Every counter as printed: bytes for sizes, else counts. */
   raw: Record<string, number>;
+}
+
+/** Share of the last 10 s in which some or all tasks waited for memory (percent). */
+export interface Pressure {
+  readonly some: number;
+  readonly full: number | null;
+}
+
+/** Figures of a memory cgroup that its files give and the kernel log may lack. */
+export interface CgroupFiles {
+  readonly failcnt: number | null;
+  readonly swapBytes: number | null;
+  readonly swapLimitBytes: number | null;
+  readonly pressure: Pressure | null;
 }
 
 /** What the report says of the cgroup that hit its limit. */
@@ -192,6 +208,8 @@ export interface OomReport extends OomRecord {
   /** What they mean, one sentence; null without a mask. */
   gfpMeaning: string | null;
   memory: MemcgMemory | null;
+  /** What the files of the cgroup that hit its limit said just after the kill; null from a log, and for the host. */
+  files: CgroupFiles | null;
   hostMemory: HostMemory | null;
   pageSize: { bytes: number; known: boolean };
   /** Rows that did not fit the reader's bound. */

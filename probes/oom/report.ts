@@ -7,7 +7,7 @@ import type { OomGroupFacts } from "./log/facts.ts";
 import { sayName } from "./log/words.ts";
 import type { OomSummary } from "./log/summarise.ts";
 import type { OomReport } from "./record.ts";
-import type { SampleBook } from "./samples.ts";
+import { rateOf, type SampleBook } from "./samples.ts";
 import { growthCell, residentBytes, scopeKey, sizeCell } from "./words.ts";
 
 export interface ReportInput {
@@ -19,6 +19,8 @@ export interface ReportInput {
   /** Kills the kernel's log held from before; null where it could not be read. */
   readonly earlier: readonly OomReport[] | null;
   readonly samples: SampleBook;
+  /** What to say of SIGKILLs that processes sent; null for none. */
+  readonly sigkills: string | null;
   /** The latest kills, oldest first. */
   readonly recent: readonly { readonly report: OomReport; readonly at: number }[];
 }
@@ -37,6 +39,9 @@ export function buildReport(input: ReportInput): Block[] {
     ...(result.groups.length > 0 ? [groupTable(result)] : []),
     ...result.groups.slice(0, GROUPS_WITH_TASKS).flatMap((group) => holderTable(group, input)),
     ...earlierLine(input),
+    ...(input.sigkills === null
+      ? []
+      : [{ kind: "text" as const, text: input.sigkills, tone: "dim" as const }]),
     ...(input.isSaved ? [] : [lossLine(input)]),
   ];
 }
@@ -148,7 +153,7 @@ function holderTable(group: OomGroupFacts, { samples, recent }: ReportInput): Bl
         sizeCell(task.swapBytes),
         growthCell(
           task.growthBytesPerSecond ??
-            (at === null ? null : samples.growth(task.pid, task.comm, task.rssBytes, at)),
+            (at === null ? null : rateOf(samples.growth(task.pid, task.comm, task.rssBytes, at))),
         ),
         task.oomScoreAdj === null ? "?" : String(task.oomScoreAdj),
         String(task.pid),

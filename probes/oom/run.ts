@@ -11,17 +11,20 @@ import type {
 import type { CgroupChain, TaskFacts } from "./combine.ts";
 import { withGrowth } from "./combine.ts";
 import { parseEvent } from "./events.ts";
-import { createGuardBook } from "./guards.ts";
 import { readLines, SAVED_LOG } from "./kernel-line.ts";
-import { describeKill } from "./log/describe.ts";
+import { sayName, sayProcess } from "./log/words.ts";
 import { createOomParser } from "./log/parse.ts";
 import { createOomSummariser } from "./log/summarise.ts";
-import { createKillJoiner, type JoinedKill } from "./pending.ts";
+import { cgroupQuestion, createKillJoiner, type JoinedKill } from "./pending.ts";
 import { createProfileBook } from "./profiles.ts";
 import type { OomReport } from "./record.ts";
+import { sayHeadroom, tightTable } from "./headroom.ts";
 import { buildReport, liveTable } from "./report.ts";
-import { createSampleBook } from "./samples.ts";
-import { recordFields, residentBytes, scopeKey, sizeCell, wallSeconds } from "./words.ts";
+import { createSampleBook, rateOf, readPressure } from "./samples.ts";
+import { createSigkillWatch } from "./sigkill-watch.ts";
+import { createSigkillBook, type Sigkill } from "./sigkills.ts";
+import { createTeller } from "./tell.ts";
+import { recordFields, residentBytes, sizeCell, wallSeconds } from "./words.ts";
 
 /** Kills of a saved log that are told in full text; the report groups all of them. */
 const MAX_TOLD = 20;
@@ -40,8 +43,9 @@ export function runOom(context: RunContext): ProbeRun {
   const summariser = createOomSummariser();
   const profiles = createProfileBook();
   const samples = createSampleBook();
-  const guards = createGuardBook();
-  const byScope = new Map<string, number>();
+  const teller = createTeller({ start, isSaved, samples });
+  const sigkills = createSigkillBook();
+  const watch = createSigkillWatch(samples);
   const recent: { report: OomReport; at: number }[] = [];
   let followsLog = false;
   const joiner = createKillJoiner(pageSize, () => followsLog);
@@ -56,28 +60,38 @@ export function runOom(context: RunContext): ProbeRun {
   let overwritten = 0;
 
   function tell({ report: found, at }: JoinedKill): void {
-    const report = withGrowth(found, (task) => samples.growth(task.pid, task.comm, task.rssBytes, at));
+    const report = withGrowth(found, (task) =>
+      rateOf(samples.growth(task.pid, task.comm, task.rssBytes, at)),
+    );
     const { victim } = report;
     const growth =
       victim.pid === null || victim.comm === null
         ? null
-        : samples.growth(victim.pid, victim.comm, residentBytes(victim), at);
+        : rateOf(samples.growth(victim.pid, victim.comm, residentBytes(victim), at));
     kills += 1;
-    const key = scopeKey(report);
-    const nth = (byScope.get(key) ?? 0) + 1;
-    if (nth > 1 || byScope.size < 10_000) byScope.set(key, nth);
     summariser.add(report);
     profiles.add(report);
     recent.push({ report, at });
     if (recent.length > MAX_RECENT) recent.shift();
     const wall = wallSeconds(report);
-    context.emit("oom", isSaved && wall !== null ? wall - start : at, recordFields(report, growth));
+    context.emit(
+      "oom",
+      isSaved && wall !== null ? wall - start : at,
+      recordFields(report, growth, samples.pressure),
+    );
     if (isSaved && kills > MAX_TOLD) return;
-    const lines = describeKill(report);
-    // Which kill of this cgroup it is.
-    const tag = nth > 1 ? `OOM #${String(nth)}  ` : "OOM  ";
-    for (const [index, line] of lines.entries())
-      context.print(index === 0 ? `${tag}${line}` : `     ${line}`);
+    for (const line of teller.tell(report, at)) context.print(line);
+  }
+
+  function tellSigkill({ kill, at }: { readonly kill: Sigkill; readonly at: number }): void {
+    sigkills.add(kill);
+    const { sender, target, guard } = kill;
+    context.emit("sigkill", at, { sender: { ...sender }, target: { ...target }, guard });
+    if (!guard) return;
+    const size = target.rssBytes === null ? "" : `, ${sizeCell(target.rssBytes)},`;
+    context.print(
+      `SIGKILL  ${sayProcess(target.comm, target.pid)}${size} was killed by ${sayName(sender.comm)}: a memory guard in user space, not the kernel`,
+    );
   }
 
   function settle(): void {
@@ -146,13 +160,13 @@ export function runOom(context: RunContext): ProbeRun {
       joiner.event(found.event, at);
       for (const pid of new Set([found.event.pid, found.event.invoker.pid]))
         context.ask({ fact: "task", key: String(pid) });
-      if (found.event.cgroupId !== null) context.ask({ fact: "memory-cgroup", key: found.event.cgroupId });
+      const question = cgroupQuestion(found.event);
+      if (question !== null) context.ask({ fact: "memory-cgroup", key: question });
     } else if (found.kind === "name") joiner.name(found.pid, found.comm);
     else if (found.kind === "request") joiner.request(found.event, at);
-    else if (guards.add(found.sender, found.pid))
-      context.print(
-        `OOM  ${found.sender} killed ${String(found.pid)}: a memory guard in user space, not the kernel`,
-      );
+    else if (found.kind === "target") watch.name(found.pid, found.comm);
+    else if (found.kind === "skipped") sigkills.skip(found.count);
+    else if (watch.sent(found.sender, found.pid, at)) context.ask({ fact: "task", key: String(found.pid) });
     settle();
   }
 
@@ -168,8 +182,16 @@ export function runOom(context: RunContext): ProbeRun {
       else if (fact.fact === "memory-sample") {
         samples.add(fact.value, at);
         if (fact.key === "before") tickAt = at;
-      } else if (fact.fact === "task") joiner.task(Number(fact.key), readTask(fact.value));
-      else if (fact.fact === "memory-cgroup") joiner.cgroup(fact.key, readChain(fact.value));
+      } else if (fact.fact === "task") {
+        const task = readTask(fact.value);
+        joiner.task(Number(fact.key), task);
+        const sent = watch.task(Number(fact.key), task);
+        if (sent !== null) tellSigkill(sent);
+        settle();
+      } else if (fact.fact === "memory-cgroup") {
+        joiner.cgroup(fact.key, readChain(fact.value));
+        settle();
+      }
     },
     interval(seconds) {
       tickAt += seconds;
@@ -184,17 +206,24 @@ export function runOom(context: RunContext): ProbeRun {
       }
       const fresh = kills - reported;
       reported = kills;
-      return isSaved ? null : { kills: fresh, memAvailableBytes: samples.available };
+      if (isSaved) return null;
+      return {
+        kills: fresh,
+        memAvailableBytes: samples.available,
+        pressure: samples.pressure === null ? null : { ...samples.pressure },
+        tightest: samples.tightest.map(({ path, ...figures }) => ({ cgroup: path, ...figures })),
+      };
     },
     live: () => ({
-      headline: `${String(kills)} killed · memory available ${sizeCell(samples.available)} of ${sizeCell(samples.total)}`,
+      headline: sayHeadroom(kills, samples),
       spark: [],
-      table: recent.length === 0 ? null : liveTable(recent.map(({ report }) => report)),
+      table: recent.length === 0 ? tightTable(samples) : liveTable(recent.map(({ report }) => report)),
       lost: 0,
     }),
     finish(end: EndInfo): ProbeResult {
       take(parser.end());
       for (const kill of joiner.end()) tell(kill);
+      for (const sent of watch.end()) tellSigkill(sent);
       if (overwritten > 0)
         context.notice(
           "warning",
@@ -209,12 +238,13 @@ export function runOom(context: RunContext): ProbeRun {
       }
       const { notes } = parser;
       const result = summariser.result(notes);
-      const findings = [...result.findings, ...guards.findings()];
+      const findings = [...result.findings, ...sigkills.findings(samples.total)];
       const summary: JsonObject = {
         kills,
         byCgroup: result.byCgroup,
         earlierKills: earlier?.length ?? null,
-        guardKills: guards.count,
+        guardKills: sigkills.guards,
+        otherSigkills: sigkills.others,
         exiting: joiner.exiting,
         suppressedReports: notes.suppressed,
         incidents: notes.incidentCount,
@@ -222,7 +252,17 @@ export function runOom(context: RunContext): ProbeRun {
       return {
         summary,
         findings,
-        report: buildReport({ session, end, isSaved, result, findings, earlier, samples, recent }),
+        report: buildReport({
+          session,
+          end,
+          isSaved,
+          result,
+          findings,
+          earlier,
+          samples,
+          recent,
+          sigkills: sigkills.line(),
+        }),
         profiles: profiles.build(),
       };
     },
@@ -244,9 +284,18 @@ function readChain(value: Json): CgroupChain {
   if (!Array.isArray(value)) return [];
   return (value as readonly Json[]).flatMap((entry) => {
     if (entry === null || typeof entry !== "object" || Array.isArray(entry)) return [];
-    const { path, limitBytes } = entry as JsonObject;
-    return typeof path === "string"
-      ? [{ path, limitBytes: typeof limitBytes === "number" ? limitBytes : null }]
-      : [];
+    const { path, pressure, ...figures } = entry as JsonObject;
+    const figure = (name: string) => (typeof figures[name] === "number" ? figures[name] : null);
+    if (typeof path !== "string") return [];
+    return [
+      {
+        path,
+        limitBytes: figure("limitBytes"),
+        failcnt: figure("failcnt"),
+        swapBytes: figure("swapBytes"),
+        swapLimitBytes: figure("swapLimitBytes"),
+        pressure: readPressure(pressure ?? null),
+      },
+    ];
   });
 }

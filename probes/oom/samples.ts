@@ -1,14 +1,30 @@
-import type { Json } from "../../src/probe/define.ts";
+import type { Json, JsonObject } from "../../src/probe/define.ts";
+import type { Growth } from "./log/describe.ts";
+import type { Pressure } from "./record.ts";
+
+/** A memory cgroup and how much of its limit is taken; `workingSetBytes` leaves out page cache that the kernel takes back first. */
+export interface TightCgroup {
+  readonly path: string;
+  readonly limitBytes: number;
+  readonly usageBytes: number;
+  readonly workingSetBytes: number;
+}
 
 /** Looks at the processes' memory over time. */
 export interface SampleBook {
   /** Takes a fact `memory-sample`, seen at `at` seconds. */
   add(value: Json, at: number): void;
-  /** Bytes a second up to `rssBytes` at `at`; null where the process was not seen long enough before. */
-  growth(pid: number, comm: string, rssBytes: number | null, at: number): number | null;
+  /** The change up to `rssBytes` at `at`; null where the process was not seen long enough before. */
+  growth(pid: number, comm: string, rssBytes: number | null, at: number): Growth | null;
   /** MemAvailable and MemTotal of the last look. */
   readonly available: number | null;
   readonly total: number | null;
+  /** How long tasks of this host waited for memory lately, at the last look; null where PSI is off. */
+  readonly pressure: Pressure | null;
+  /** The cgroups nearest to their limits at the last look, the tightest first. */
+  readonly tightest: readonly TightCgroup[];
+  /** A process at the last look that saw it. */
+  last(pid: number): { readonly comm: string; readonly rssBytes: number } | null;
   /** Seconds until the next look is due, so that looking takes at most a fortieth of one CPU's time. */
   readonly pause: number;
 }
@@ -32,6 +48,8 @@ export function createSampleBook(): SampleBook {
   let available: number | null = null;
   let total: number | null = null;
   let pause = MIN_PAUSE;
+  let pressure: Pressure | null = null;
+  let tightest: readonly TightCgroup[] = [];
   return {
     get available() {
       return available;
@@ -42,12 +60,25 @@ export function createSampleBook(): SampleBook {
     get pause() {
       return pause;
     },
+    get pressure() {
+      return pressure;
+    },
+    get tightest() {
+      return tightest;
+    },
+    last(pid) {
+      const track = tracks.get(pid);
+      const point = track?.points.at(-1);
+      return track === undefined || point === undefined ? null : { comm: track.comm, rssBytes: point.bytes };
+    },
     add(value, at) {
       if (value === null || typeof value !== "object" || Array.isArray(value)) return;
       const sample = value as { readonly [key: string]: Json };
       const number = (name: string) => (typeof sample[name] === "number" ? sample[name] : null);
       available = number("available");
       total = number("total");
+      pressure = readPressure(sample["pressure"] ?? null);
+      tightest = readTightest(sample["cgroups"] ?? null);
       pause = Math.max(MIN_PAUSE, (number("took") ?? 0) * COST);
       const processes = sample["processes"];
       for (const entry of Array.isArray(processes) ? processes : []) {
@@ -69,7 +100,36 @@ export function createSampleBook(): SampleBook {
       if (track === undefined || rssBytes === null || track.comm !== comm) return null;
       const first = track.points.find((point) => point.at >= at - WINDOW);
       if (first === undefined || at - first.at < MIN_SPAN) return null;
-      return Math.round((rssBytes - first.bytes) / (at - first.at));
+      return { bytes: rssBytes - first.bytes, seconds: at - first.at };
     },
   };
+}
+
+function isObject(value: Json): value is JsonObject {
+  return value !== null && typeof value === "object" && !Array.isArray(value);
+}
+
+/** A pressure as a fact has it; null for none. */
+export function readPressure(value: Json): Pressure | null {
+  if (!isObject(value)) return null;
+  const { some, full } = value;
+  return typeof some === "number" ? { some, full: typeof full === "number" ? full : null } : null;
+}
+
+function readTightest(value: Json): TightCgroup[] {
+  return (Array.isArray(value) ? (value as readonly Json[]) : []).flatMap((entry) => {
+    if (!isObject(entry)) return [];
+    const { path, limitBytes, usageBytes, workingSetBytes } = entry;
+    const isWhole =
+      typeof path === "string" &&
+      typeof limitBytes === "number" &&
+      typeof usageBytes === "number" &&
+      typeof workingSetBytes === "number";
+    return isWhole ? [{ path, limitBytes, usageBytes, workingSetBytes }] : [];
+  });
+}
+
+/** Bytes a second. */
+export function rateOf(growth: Growth | null): number | null {
+  return growth === null ? null : Math.round(growth.bytes / growth.seconds);
 }

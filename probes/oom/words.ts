@@ -1,7 +1,8 @@
 import { formatBytes } from "../../src/text/format.ts";
 import { secondsOf } from "../../src/evidence/kernel-log/line.ts";
 import type { JsonObject } from "../../src/probe/define.ts";
-import type { OomReport, OomTask, OomVictim } from "./record.ts";
+import { findOwner } from "./log/cgroup-owner.ts";
+import type { OomReport, OomTask, OomVictim, Pressure } from "./record.ts";
 
 /** Bytes of a process in memory; null where the kernel gave no figure. */
 export function residentBytes(victim: OomVictim): number | null {
@@ -32,18 +33,34 @@ export function scopeKey(report: OomReport): string {
   return report.scope.cgroup ?? report.likelyCgroup ?? "(unknown)";
 }
 
+/** Who a cgroup belongs to, by its path; null where there is none. */
+function ownerFields(cgroup: string | null): JsonObject | null {
+  if (cgroup === null) return null;
+  const { kind, label, containerId, podUid, unit } = findOwner(cgroup);
+  return { kind, label, containerId, podUid, unit };
+}
+
 function taskFields(task: OomTask): JsonObject {
   return { ...task };
 }
 
 /** The `oom` record without its envelope. */
-export function recordFields(report: OomReport, growth: number | null): JsonObject {
-  const { memory, hostMemory } = report;
+export function recordFields(
+  report: OomReport,
+  growth: number | null,
+  hostPressure: Pressure | null,
+): JsonObject {
+  const { memory, hostMemory, files, scope } = report;
+  const pressure = scope.kind === "memcg" ? (files?.pressure ?? null) : hostPressure;
   return {
     source: report.source,
-    scope: { ...report.scope },
+    scope: {
+      ...scope,
+      owner: ownerFields(scope.cgroup),
+      pressure: pressure === null ? null : { ...pressure },
+    },
     invoker: { ...report.invoker },
-    victim: { ...report.victim, growthBytesPerSecond: growth },
+    victim: { ...report.victim, growthBytesPerSecond: growth, owner: ownerFields(report.victim.cgroup) },
     tasks: report.tasks.map(taskFields),
     stack: report.stack,
     kernelTime: report.time === null ? null : { ...report.time },
@@ -52,8 +69,8 @@ export function recordFields(report: OomReport, growth: number | null): JsonObje
     order: report.order,
     gfpFlags: report.gfpFlags,
     gfpMeaning: report.gfpMeaning,
-    swapBytes: memory?.swap?.usageBytes ?? null,
-    swapLimitBytes: memory?.swap?.limitBytes ?? null,
+    swapBytes: memory?.swap?.usageBytes ?? files?.swapBytes ?? null,
+    swapLimitBytes: memory?.swap?.limitBytes ?? files?.swapLimitBytes ?? null,
     hostFreeBytes: hostMemory?.freeBytes ?? null,
     hostTotalBytes: hostMemory?.totalBytes ?? null,
     group: report.group === null ? null : { ...report.group },

@@ -38,14 +38,14 @@ export function createPresenter(
   values: TraceOptions,
   io: CommandIo,
   onGone: () => void,
-  isReplay = false,
+  { isReplay = false, keepsLines = false }: { isReplay?: boolean; keepsLines?: boolean } = {},
 ): Presenter {
   const isJson = values.format === "json";
   const isQuiet = values.quiet === true;
   const writer = createRecordWriter(io.stdout);
   const screen: LiveScreen | null =
     !isJson && !isReplay && !isQuiet && io.stdout.isTTY
-      ? createLiveScreen(io.stdout, io.color, info.options["events"] === true)
+      ? createLiveScreen(io.stdout, io.color, keepsLines || info.options["events"] === true)
       : null;
   screen?.wait(`trace ${info.command} · ${info.host} · attaching the probes …`);
   const style = createStyle(io.width, io.color);

@@ -58,7 +58,9 @@ export async function replayRecording(
   }
   const definition = await findDefinition(info.command, file);
   const options = { ...info.options, ...(values["all"] === true ? { all: true } : {}) } as Options;
-  const presenter = createPresenter(info, withRecordedProfile(values, info), io, () => {}, true);
+  const presenter = createPresenter(info, withRecordedProfile(values, info), io, () => {}, {
+    isReplay: true,
+  });
   const session = createSession(definition, info, options, {
     record: presenter.record,
     notice: presenter.notice,

@@ -66,7 +66,7 @@ export async function traceSource(
 
   const info = describeSource(definition, values, options);
   const recorder = values.record === undefined ? null : createRecorder(values.record, info);
-  const presenter = createPresenter(info, values, io, () => stopper.stop(), true);
+  const presenter = createPresenter(info, values, io, () => stopper.stop(), { isReplay: true });
   const session = createSession(definition, info, options, {
     record: presenter.record,
     notice: presenter.notice,

@@ -11,7 +11,7 @@ import { isOwnSpeedscope } from "../profile/write.ts";
 import { profileName } from "../session/clock.ts";
 import type { Input } from "../session/input.ts";
 import { startLive, type LiveRun } from "../session/live.ts";
-import { createCgroupFinder } from "../session/memory-cgroup.ts";
+import { createMemoryCgroups } from "../session/memory-cgroups.ts";
 import { describeTask, sampleMemory } from "../session/memory-sample.ts";
 import { createProviders } from "../session/providers.ts";
 import { createRecorder } from "../session/recording.ts";
@@ -89,7 +89,10 @@ async function followSession(
 ): Promise<void> {
   const version = info.bpftrace === null ? null : parseBpftraceVersion(info.bpftrace);
   const recorder = values.record === undefined ? null : createRecorder(values.record, info);
-  const presenter = createPresenter(info, values, io, () => stopper.stop());
+  const presenter = createPresenter(info, values, io, () => stopper.stop(), {
+    keepsLines: definition.keepsLines ?? false,
+  });
+  const memoryCgroups = createMemoryCgroups(host.cgroup.memory);
   let live: LiveRun | null = null;
   const session = createSession(definition, info, options, {
     record: presenter.record,
@@ -114,9 +117,9 @@ async function followSession(
           program.netns,
           options.netns === undefined ? null : (program.netns.resolve(options.netns)?.inode ?? null),
         ),
-        "memory-sample": () => sampleMemory(host.pageSize),
+        "memory-sample": () => sampleMemory(host.pageSize, memoryCgroups),
         task: describeTask,
-        "memory-cgroup": createCgroupFinder(host.cgroup.memory),
+        "memory-cgroup": memoryCgroups.find,
       },
       evidence: definition.evidence ?? [],
       follows: definition.follows ?? [],

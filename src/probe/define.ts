@@ -173,6 +173,8 @@ export interface ProbeDefinition {
   readonly needsBtf?: boolean;
   /** Whether `--events` means something here. */
   readonly hasEvents?: boolean;
+  /** What it prints while it runs has to stay on a terminal: the live page stands below it, not on a screen of its own. */
+  readonly keepsLines?: boolean;
   /** Kinds of evidence to take at `ready` and at the end (src/evidence); they arrive as facts `evidence:before|after`. */
   readonly evidence?: readonly string[];
   /** Most keys a map may hold (BPFTRACE_MAX_MAP_KEYS); default 4096. */

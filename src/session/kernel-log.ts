@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import type { Fact } from "../probe/define.ts";
 
 export interface LogFollower {
@@ -12,6 +12,8 @@ const POLL_MS = 100;
 const QUIET_POLLS = 3;
 /** Records taken in one look, so that a flood of them leaves time for the events (3 µs a read). */
 const MAX_RECORDS = 4096;
+/** Device 1:11 is /dev/kmsg (Documentation/admin-guide/devices.txt); in containers another device often stands in its place. */
+const KMSG_DEVICE = (1 << 8) | 11;
 /** The kernel's longest record with its dictionary (CONSOLE_EXT_LOG_MAX, 8 KiB) fits. */
 const RECORD_BYTES = 16_384;
 
@@ -76,6 +78,12 @@ export function followKernelLog(
 
   try {
     file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const info = fstatSync(file);
+    if (info.isCharacterDevice() && info.rdev !== KMSG_DEVICE) {
+      close();
+      tell("error", "another device stands in its place");
+      return { stop() {} };
+    }
     const before = take(Infinity);
     tell(
       "past",

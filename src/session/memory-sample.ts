@@ -1,6 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { performance } from "node:perf_hooks";
 import type { Json } from "../probe/define.ts";
+import { parsePressure, type MemoryCgroups } from "./memory-cgroups.ts";
 
 /** Processes kept of one look: the largest. */
 const MAX_PROCESSES = 100;
@@ -8,11 +9,15 @@ const MAX_PROCESSES = 100;
 const CHUNK = 64;
 
 /**
- * A light look at memory: `{took, available, total, processes: [[pid, starttime, rssBytes, comm] …]}`, largest first. Reads one file a
- * process (/proc/PID/stat, about 15 µs); `took` (seconds) tells the asker what it cost.
+ * A light look at memory: `{took, available, total, pressure, cgroups, processes: [[pid, starttime, rssBytes, comm] …]}`, largest first.
+ * Reads one file a process (/proc/PID/stat, about 15 µs) and one or two a memory cgroup; `took` (seconds) tells the asker what it cost.
  */
-export async function sampleMemory(pageSize: number): Promise<Json> {
+export async function sampleMemory(
+  pageSize: number,
+  memoryCgroups: Pick<MemoryCgroups, "survey">,
+): Promise<Json> {
   const started = performance.now();
+  const cpu = process.cpuUsage();
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
   const processes: [number, number, number, string][] = [];
   for (let index = 0; index < pids.length; index += CHUNK) {
@@ -22,15 +27,23 @@ export async function sampleMemory(pageSize: number): Promise<Json> {
     for (const process of found) if (process !== null && process[2] > 0) processes.push(process);
   }
   processes.sort((a, b) => b[2] - a[2]);
-  const meminfo = await readFile("/proc/meminfo", "latin1").catch(() => "");
+  const cgroups = await memoryCgroups.survey();
+  const [meminfo, pressure] = await Promise.all([
+    readFile("/proc/meminfo", "latin1").catch(() => ""),
+    readFile("/proc/pressure/memory", "latin1").catch(() => ""),
+  ]);
   const field = (name: string) => {
     const kib = new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(meminfo)?.[1];
     return kib === undefined ? null : Number(kib) * 1024;
   };
+  const { user, system } = process.cpuUsage(cpu);
   return {
-    took: Math.round(performance.now() - started) / 1000,
+    // On a busy machine most of the time is waiting; other work of this process counts, too.
+    took: Math.round(Math.min(performance.now() - started, (user + system) / 1000)) / 1000,
     available: field("MemAvailable"),
     total: field("MemTotal"),
+    pressure: parsePressure(pressure),
+    cgroups,
     processes: processes.slice(0, MAX_PROCESSES),
   };
 }

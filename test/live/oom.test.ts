@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -24,17 +25,35 @@ test.runIf(canLimit)("a kill: whose limit, who asked, who died, who held the mem
   expect(kill).toMatchObject({
     source: "live",
     scope: { kind: "memcg", cgroup: cgroup.path, limitBytes: LIMIT },
-    invoker: { pid, order: 0, cgroup: cgroup.path },
+    invoker: { pid, tid: pid, order: 0, oomScoreAdj: 0, cgroup: cgroup.path },
     victim: { pid, comm: 'a"b\nc\u001b[1m', uid: 0, cgroup: cgroup.path, shmemRssBytes: 0 },
+    gfpMeaning: expect.stringContaining("a page for a user process"),
   });
   expect(kill["scope"].usageBytes).toBeGreaterThan(LIMIT * 0.9);
   expect(kill["scope"].usageBytes).toBeLessThanOrEqual(LIMIT);
   expect(kill["victim"].anonRssBytes).toBeGreaterThan(LIMIT * 0.8);
   expect(kill["stack"].at(-1)).toMatch(/^oom_kill_process(\.cold)?$/);
   expect(kill["stack"].join(" ")).toMatch(/mem_cgroup_out_of_memory/);
+  // SIGKILLs of processes are told apart: a memory guard's, and any other's.
+  const sleepers = [spawn("sleep", ["60"]), spawn("sleep", ["60"])];
+  const [guarded, other] = sleepers.map((child) => child.pid);
+  spawn("perl", ["-e", `$0 = "earlyoom"; kill 9, ${String(guarded)}`]);
+  sleepers[1]?.kill("SIGKILL");
+  const sent = (target: number | undefined) =>
+    run.until((record) => record.type === "sigkill" && record["target"].pid === target);
+  expect(await sent(guarded)).toMatchObject({
+    guard: true,
+    sender: { comm: "earlyoom" },
+    target: { comm: "sleep" },
+  });
+  expect(await sent(other)).toMatchObject({ guard: false, sender: { pid: process.pid } });
   const { code, records, summary } = await run.stop();
   expect(code).toBe(0);
-  expect(summary).toMatchObject({ type: "summary", byCgroup: { [cgroup.path]: 1 } });
+  expect(summary).toMatchObject({ type: "summary", byCgroup: { [cgroup.path]: 1 }, guardKills: 1 });
+  const guards = summary["findings"].filter((finding: { id: string }) => finding.id === "userspace-killer");
+  expect(guards).toMatchObject([{ count: 1 }]);
+  const tight = records.findLast((record) => record.type === "interval")?.["tightest"];
+  expect(tight).toContainEqual(expect.objectContaining({ cgroup: cgroup.path, limitBytes: LIMIT }));
   const check = await createRecordCheck("oom");
   for (const record of records) expect(check(record)).toEqual([]);
 });

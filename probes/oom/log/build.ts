@@ -60,6 +60,7 @@ function buildInvoker(draft: Draft, victimPid: number | null, victimCgroup: stri
   const cpuComm = cpu !== null && (header?.comm == null || cpu.comm.endsWith(header.comm)) ? cpu.comm : null;
   return {
     pid: cpu?.pid ?? null,
+    tid: cpu?.pid ?? null,
     comm: cpuComm ?? header?.comm ?? null,
     gfpMask: header?.mask ?? null,
     order: header?.order ?? null,
@@ -122,7 +123,7 @@ export function buildReport(read: Draft, kill: Kill): OomReport {
   const stack = draft.interleaved ? null : buildStack(draft.frames);
   const victimCgroup = draft.chosen?.taskCgroup ?? draft.limitOf?.task ?? null;
   const comm = figures.comm ?? draft.chosen?.comm ?? own?.comm ?? null;
-  const flags = splitGfp(draft.header?.flags ?? null);
+  const flags = splitGfp(draft.header?.flags ?? null, draft.header?.mask ?? null, draft.cpu?.kernel ?? null);
   const order = draft.header?.order ?? null;
   const scope = buildScope(draft, kill, memory);
   const hostMemory =
@@ -162,6 +163,7 @@ export function buildReport(read: Draft, kill: Kill): OomReport {
     gfpFlags: flags,
     gfpMeaning: explainGfp(flags, order, stack),
     memory,
+    files: null,
     hostMemory,
     pageSize,
     tasksDropped: draft.table?.dropped ?? 0,

@@ -2,6 +2,7 @@ import { secondsOf } from "../../../src/evidence/kernel-log/line.ts";
 import type { OomReport } from "../record.ts";
 import { findOwner } from "./cgroup-owner.ts";
 import { type OomGroupFacts, REPEAT_SECONDS } from "./facts.ts";
+import { neededBytes } from "./suggest.ts";
 
 /** Reports in, groups out; constant memory per group. */
 export interface Gatherer {
@@ -25,17 +26,6 @@ interface Open {
   cgroups: Map<string, number>;
   /** Pids of the last task table. */
   listed: Set<number> | null;
-}
-
-/** Memory and swap in use when the limit was hit; null where the log lacks the counters. */
-export function neededBytes(report: OomReport): number | null {
-  const { memory } = report;
-  if (memory === null) return report.scope.usageBytes;
-  const swap =
-    memory.memorySwap === null
-      ? (memory.swap?.usageBytes ?? 0)
-      : memory.memorySwap.usageBytes - memory.usageBytes;
-  return memory.usageBytes + Math.max(0, swap);
 }
 
 function victimBytes(report: OomReport): number | null {

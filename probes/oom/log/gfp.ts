@@ -3,13 +3,24 @@ import gfp from "../gfp.json" with { type: "json" };
 const MASKS = new Map<string, string>(Object.entries(gfp.masks));
 const FLAGS = new Map<string, string>(Object.entries(gfp.flags));
 
-/** Charges of user pages to a cgroup carry GFP_KERNEL: the stack tells that a page fault is behind them. */
-const FAULT = /^(?:handle_mm_fault|__handle_mm_fault|do_anonymous_page|shmem_fault|filemap_fault)$/;
+/** Charges to a cgroup carry GFP_KERNEL whatever the page is for: the stack tells, the first word that fits. */
+const STACKS = gfp.stacks.map(([pattern = "", text = ""]) => ({ pattern: new RegExp(pattern), text }));
+/** Bits of the mask in 2.6.32–4.3 (include/linux/gfp.h); later kernels print the names. Combined masks first. */
+const OLD = gfp.old.map(([mask = "", name = ""]) => ({ mask: Number(mask), name }));
+const OLD_KERNEL = /^(?:2\.6|3|4\.[0-3])\./;
 
-/** `GFP_KERNEL|__GFP_ZERO` → its names. An empty list for a kernel that prints the number only (before 4.6). */
-export function splitGfp(text: string | null): string[] {
-  if (text === null) return [];
-  return text.split("|").filter((name) => name !== "" && name.length <= 64);
+/** `GFP_KERNEL|__GFP_ZERO` → its names. An empty list where the kernel printed the number only and its bits are not known. */
+export function splitGfp(text: string | null, mask: string | null, kernel: string | null): string[] {
+  if (text !== null) return text.split("|").filter((name) => name !== "" && name.length <= 64);
+  if (mask === null || kernel === null || !OLD_KERNEL.test(`${kernel}.`)) return [];
+  let rest = Number(mask);
+  const names: string[] = [];
+  for (const { mask: bits, name } of OLD) {
+    if ((rest & bits) !== bits) continue;
+    names.push(name);
+    rest &= ~bits;
+  }
+  return rest === 0 ? names : [];
 }
 
 /**
@@ -23,8 +34,7 @@ export function explainGfp(
 ): string | null {
   if (order === -1) return "Nobody asked for memory: the OOM killer was called by hand (SysRq-f).";
   const named = flags.map((flag) => MASKS.get(flag)).find((text) => text !== undefined);
-  const base =
-    flags.includes("GFP_KERNEL") && stack?.some((frame) => FAULT.test(frame)) === true ? gfp.fault : named;
+  const base = STACKS.find(({ pattern }) => stack?.some((frame) => pattern.test(frame)))?.text ?? named;
   const extra = flags.map((flag) => FLAGS.get(flag)).filter((text) => text !== undefined);
   if (base === undefined && extra.length === 0) return null;
   const size = order === null || order <= 0 ? "" : `, ${String(2 ** order)} adjoining pages at once`;

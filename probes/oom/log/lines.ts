@@ -195,7 +195,9 @@ const STAT = /^[a-z_0-9]+ \d+$/;
 
 /** Reads one record; leading blanks (a log pasted with an indent) mean nothing. Pure; the unknown is `other`. */
 export function classify(record: string): OomLine {
-  const text = record.charCodeAt(0) === 0x20 ? record.trimStart() : record;
+  const trimmed = record.charCodeAt(0) === 0x20 ? record.trimStart() : record;
+  // A comm can be nothing but blanks.
+  const text = trimmed !== record && trimmed.startsWith("invoked oom-killer") ? record : trimmed;
   if (STAT.test(text)) return OTHER;
   if (text.startsWith("[")) {
     if (ROW.test(text)) return { kind: "row" };

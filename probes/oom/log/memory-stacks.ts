@@ -10,11 +10,11 @@ function parts(task: OomTask): [string, number | null][] {
   // Up to 6.8 the table gives the resident set as one figure.
   const resident: [string, number | null][] =
     task.anonBytes === null
-      ? [["resident", task.rssBytes]]
+      ? [["rss", task.rssBytes]]
       : [
-          ["anonymous", task.anonBytes],
+          ["anon", task.anonBytes],
           ["file", task.fileBytes],
-          ["shared", task.shmemBytes],
+          ["shmem", task.shmemBytes],
         ];
   return [...resident, ["page tables", task.pageTableBytes]];
 }
@@ -33,7 +33,7 @@ function withVictim(report: OomReport, task: OomTask): OomTask {
 }
 
 /**
- * Where the memory was at a kill: cgroup (or host) → process → anonymous, file, shared, page tables. A report
+ * Where the memory was at a kill: cgroup (or host) → process → anon, file, shmem, page tables (`rss` where the kernel does not split it). A report
  * without a task table shows its victim alone. Names are raw: whoever prints them escapes them.
  */
 export function memoryStacks(report: OomReport): MemoryStack[] {
@@ -42,9 +42,9 @@ export function memoryStacks(report: OomReport): MemoryStack[] {
   const { victim } = report;
   if (tasks.length === 0) {
     const own: [string, number | null][] = [
-      ["anonymous", victim.anonRssBytes],
+      ["anon", victim.anonRssBytes],
       ["file", victim.fileRssBytes],
-      ["shared", victim.shmemRssBytes],
+      ["shmem", victim.shmemRssBytes],
       ["page tables", victim.pageTableBytes],
     ];
     const name = `${victim.comm ?? "?"} (${String(victim.pid ?? "?")})`;

@@ -17,6 +17,13 @@ export function sayBytes(bytes: number | null): string {
   return bytes === null ? "?" : formatBytes(bytes);
 }
 
+/** "1st", "12th". */
+export function ordinal(count: number): string {
+  const tail = count % 100;
+  if (tail >= 11 && tail <= 13) return `${String(count)}th`;
+  return `${String(count)}${["th", "st", "nd", "rd"][count % 10] ?? "th"}`;
+}
+
 /** Share in percent, whole. */
 export function sayShare(part: number, whole: number): string {
   return whole <= 0 ? "?" : `${String(Math.round((100 * part) / whole))} %`;

@@ -16,6 +16,7 @@ describe("recorded kills", () => {
     });
     expect(report.invoker).toEqual({
       pid: 566,
+      tid: 566,
       comm: "perl",
       gfpMask: "0xcc0",
       order: 0,
@@ -248,7 +249,11 @@ describe("other kernels", () => {
       swapBytes: 0,
     });
     expect(report.invoker).toMatchObject({ pid: 21966, comm: "tidb-server", gfpMask: "0x201da" });
-    expect(report.gfpMeaning).toBeNull();
+    // Up to 4.5 the kernel prints the bits alone.
+    expect(report.gfpFlags).toEqual(["GFP_HIGHUSER_MOVABLE", "__GFP_COLD"]);
+    expect(report.gfpMeaning).toBe(
+      "It asked for a page for a user process (anonymous memory or page cache).",
+    );
     expect(report.time).toEqual({ kind: "wall", iso: "2026-03-14T16:55:03.000000Z", zoned: false });
   });
 

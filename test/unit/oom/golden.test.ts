@@ -1,6 +1,7 @@
-import { describe, expect, it } from "vitest";
+import { describe, it } from "vitest";
 import type { OomReport } from "../../../probes/oom/record.ts";
 import { summarise } from "../../../probes/oom/log/summarise.ts";
+import { expectGolden } from "../../support/golden.ts";
 import { FIXTURES, listLogs, parseFixture } from "./read.ts";
 
 /** A report without what only repeats the log at length. */
@@ -13,7 +14,7 @@ function brief(report: OomReport): unknown {
   return { ...report, memory, tasks: report.tasks.map((task) => JSON.stringify(task)) };
 }
 
-// `vitest -u` writes them anew; the diff is then what the change means to a user.
+// `npm run bless` writes them anew; the diff is then what the change means to a user.
 describe("every OOM log gives the reports and findings it gave before", () => {
   it.each(listLogs("dmesg", "recorded", "composed"))("%s", async (name) => {
     const { reports, notes } = parseFixture(name);
@@ -27,8 +28,9 @@ describe("every OOM log gives the reports and findings it gave before", () => {
       findings,
       reports: shown.map(brief),
     };
-    await expect(`${JSON.stringify(golden, null, 1)}\n`).toMatchFileSnapshot(
+    await expectGolden(
       `${FIXTURES}golden/${name.replace("/", "-")}.json`,
+      `${JSON.stringify(golden, null, 1)}\n`,
     );
   });
 });

@@ -15,6 +15,8 @@ function conclude(log: string): ReturnType<typeof summarise> {
   return summarise(reports, notes);
 }
 
+const MIB = 1024 ** 2;
+
 describe("what a log leads to", () => {
   it.each([
     ["dmesg/7.2-memcg.txt", ["oom-cgroup-limit"]],
@@ -167,18 +169,35 @@ describe("whose cgroup it is", () => {
 describe("a kill for a reader and for a profile", () => {
   it("is five lines at most, names escaped", () => {
     const [first, second] = parseFixture("recorded/6.18-v1-names.txt").reports;
-    const lines = describeKill(first ?? only([]));
-    expect(lines.length).toBeLessThanOrEqual(5);
-    expect(lines[0]).toBe(
-      'a\\nb "c" [d],e (1442), uid 0, was killed: cgroup /job-v1 reached its memory limit of 40.0 MiB',
-    );
-    expect(describeKill(second ?? only([])).join("")).not.toContain("\u001b");
+    const context = { when: "12:00:00 UTC", repeats: null, growthOf: () => ({ bytes: MIB, seconds: 4 }) };
+    const lines = describeKill(first ?? only([]), context);
+    expect(lines).toEqual([
+      expect.stringMatching(
+        /^12:00:00 UTC {2}a\\nb "c" \[d\],e \(1442\) was killed: cgroup \/job-v1 reached its memory limit of 40\.0 MiB$/,
+      ),
+      expect.stringMatching(/^asked {3}a\\nb "c" \[d\],e \(1442\), order 0\. It asked for a page/),
+      expect.stringMatching(/^victim {2}uid 0, anonymous .* oom_score_adj 0; in \/job-v1$/),
+      expect.stringMatching(/^held by a\\nb "c" \[d\],e \(1442\) .*, grew 1\.0 MiB in 4\.0 s\)/),
+      expect.stringMatching(
+        /^next {4}Limit hit \d+ times\. Raise the limit to at least 64\.0 MiB, or look for growth in a\\nb/,
+      ),
+    ]);
+    expect(describeKill(second ?? only([]), context).join("")).not.toContain("\u001b");
+  });
+
+  it("names a repeat, and from the third on a loop", () => {
+    const report = only(parseFixture("dmesg/7.2-memcg.txt").reports);
+    const next = (count: number) =>
+      describeKill(report, { when: null, repeats: { count, seconds: 90 }, growthOf: () => null }).at(-1);
+    expect(next(1)).toMatch(/^next {4}Limit hit 18 times\. Raise/);
+    expect(next(2)).toMatch(/^next {4}Limit hit 18 times, 2nd kill here within 1m30s\. Raise/);
+    expect(next(3)).toMatch(/^next {4}Limit hit 18 times, 3rd kill here within 1m30s: a loop\. Raise/);
   });
 
   it("weighs the processes of the table", () => {
     const report = only(parseFixture("dmesg/7.2-memcg.txt").reports);
     expect(memoryStacks(report)).toEqual([
-      { frames: ["/job", "perl (566)", "anonymous"], bytes: 15308 * 4096 },
+      { frames: ["/job", "perl (566)", "anon"], bytes: 15308 * 4096 },
       { frames: ["/job", "perl (566)", "file"], bytes: 1214 * 4096 },
       { frames: ["/job", "perl (566)", "page tables"], bytes: 184320 },
     ]);
@@ -187,6 +206,6 @@ describe("a kill for a reader and for a profile", () => {
   it("shows the victim alone where the report was suppressed", () => {
     const [first] = parseFixture("recorded/6.18-v1-storm.txt").reports;
     const stacks = memoryStacks(first ?? only([]));
-    expect(stacks.map((stack) => stack.frames.at(-1))).toEqual(["anonymous", "file", "page tables"]);
+    expect(stacks.map((stack) => stack.frames.at(-1))).toEqual(["anon", "file", "page tables"]);
   });
 });

@@ -1,14 +1,10 @@
+import { plural } from "../../../../src/text/format.ts";
 import { raiseLimit, showCgroup, showLog } from "../commands.ts";
+import { HEADROOM } from "../suggest.ts";
 import { sayBytes, sayName, roundUpSize } from "../words.ts";
 import type { OomGroupFacts } from "../facts.ts";
 import type { OomRule } from "./rule.ts";
 import { sayHolders, sayScope, sayTrigger, sayVictims } from "./subject.ts";
-
-/**
- * Room above what was in use when the limit was hit. A quarter is the usual first step; the true need is unknown,
- * because the kernel stopped the growth at the limit.
- */
-const HEADROOM = 1.25;
 
 /** Which cgroups had kills, where the log names none (both cgroup versions count them). */
 const FIND_KILLED =
@@ -25,7 +21,7 @@ function sayCounters(facts: OomGroupFacts): string[] {
   const { memory } = facts.sample;
   if (facts.usageBytes !== null) {
     const limit = facts.limitBytes === null ? "no limit" : `of ${sayBytes(facts.limitBytes)}`;
-    const fails = facts.failcnt === null ? "" : `, at the limit ${String(facts.failcnt)} times`;
+    const fails = facts.failcnt === null ? "" : `, at the limit ${plural(facts.failcnt, "time")}`;
     lines.push(`memory: ${sayBytes(facts.usageBytes)} in use ${limit}${fails}`);
   }
   const swap = memory?.swap ?? memory?.memorySwap ?? null;

@@ -1,18 +1,12 @@
 import { formatSeconds, plural } from "../../../../src/text/format.ts";
 import { showLog } from "../commands.ts";
-import { sayName, shellWord } from "../words.ts";
+import { ordinal, sayName, shellWord } from "../words.ts";
 import type { OomGroupFacts } from "../facts.ts";
 import type { OomRule } from "./rule.ts";
 import { sayScope } from "./subject.ts";
 
 /** Twice can be chance (a worker and its successor); three times within the window is a pattern. */
 const LOOP_EVENTS = 3;
-
-function ordinal(count: number): string {
-  const tail = count % 100;
-  if (tail >= 11 && tail <= 13) return `${String(count)}th`;
-  return `${String(count)}${["th", "st", "nd", "rd"][count % 10] ?? "th"}`;
-}
 
 /** The same cause over and over, with new processes each time: something restarts what is killed. */
 export const repeats: OomRule = (facts) => {

@@ -2,6 +2,9 @@ import type { OomGroupFacts } from "../facts.ts";
 import { findHolders } from "../holders.ts";
 import { sayBytes, sayName, sayProcess, sayShare } from "../words.ts";
 
+/** Slower growth (bytes a second) fills nothing within minutes. */
+const NOTABLE_GROWTH = 64 * 1024;
+
 /** What had run out, as a subject: "docker container 5f1a…", "cgroup /job", "the host web-1". */
 export function sayScope(facts: OomGroupFacts): string {
   if (facts.kind === "memcg") {
@@ -41,7 +44,9 @@ export function sayHolders(facts: OomGroupFacts): string[] {
       holders.processes === 1
         ? "the only process there"
         : `${sayShare(holder.rssBytes, holders.totalRssBytes)} of what all ${String(holders.processes)} processes there held`;
-    return `${who} held ${sayBytes(holder.rssBytes)}${swap}: ${share}`;
+    const growth = holder.processes === 1 ? (holder.largest.growthBytesPerSecond ?? 0) : 0;
+    const grew = growth < NOTABLE_GROWTH ? "" : `, and grew by ${sayBytes(growth)} a second before the kill`;
+    return `${who} held ${sayBytes(holder.rssBytes)}${swap}: ${share}${grew}`;
   });
 }
 
