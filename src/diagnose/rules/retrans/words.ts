@@ -114,5 +114,11 @@ export function tellPattern(flows: readonly RetransFlow[]): string[] {
 
 /** `41 segments of 3 connections to 10.0.0.2:443`. */
 export function tellWhat(flows: readonly RetransFlow[]): string {
-  return `${plural(countSegments(flows), "segment")} of ${plural(flows.length, "connection")} to ${tellTargets(flows)}`;
+  // Both ends of a connection can have something to send again.
+  const connections = new Set(
+    flows.map((flow) =>
+      [`${flow.source} ${flow.sourcePort}`, `${flow.destination} ${flow.destinationPort}`].sort().join(" "),
+    ),
+  ).size;
+  return `${plural(countSegments(flows), "segment")} of ${plural(connections, "connection")} to ${tellTargets(flows)}`;
 }
