@@ -196,7 +196,11 @@ function resetTable(resets: readonly ResetRow[]): Block[] {
         group[0]?.direction ?? "",
         group[0]?.reason ?? "–",
         group[0]?.state ?? "–",
-        common(group, (row) => row.comm) ?? "–",
+        common(
+          // Some ended before they could be asked for: the others speak for them.
+          group.filter(({ comm }) => comm !== null),
+          (row) => row.comm,
+        ) ?? "–",
         ...(isMany ? [group[0]?.netns?.name ?? String(group[0]?.netns?.inode ?? "–")] : []),
         formatFlow({
           source: common(group, (row) => row.source),

@@ -22,8 +22,12 @@ const MANY_SYNS = 2;
 export const fullQueueHere: RetransRule = {
   id: "retrans-accept-queue",
   examine({ facts }, open) {
+    // Data is only ignored while the listener still repeats its SYN-ACK: the last ACK of the handshake was refused.
+    const half = new Set(
+      open.filter((flow) => (flow.byKind.synack ?? 0) > 0).map((flow) => endsOf(flow, true)),
+    );
     const byListener = Map.groupBy(
-      open.filter((flow) => countKinds([flow], ["syn", "synack", "fast", "rto", "tlp"]) > 0),
+      open.filter((flow) => countKinds([flow], ["syn", "synack"]) > 0 || half.has(endsOf(flow, false))),
       (flow) => JSON.stringify(listenerOf(facts, flow)),
     );
     const findings: Finding[] = [];
@@ -64,6 +68,12 @@ export const fullQueueHere: RetransRule = {
     return { findings, flows: explained };
   },
 };
+
+/** Both ends; `turned`: as the far end sees them. */
+function endsOf(flow: RetransFlow, turned: boolean): string {
+  const ends = [`${flow.source} ${flow.sourcePort}`, `${flow.destination} ${flow.destinationPort}`];
+  return (turned ? ends.reverse() : ends).join(" ");
+}
 
 /** The listener of a flow's handshake when it is on this machine. */
 function listenerOf(facts: Facts, flow: RetransFlow): { netns: number; port: number } | null {

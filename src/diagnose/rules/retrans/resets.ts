@@ -48,8 +48,9 @@ function examineAborts(facts: Facts, resets: readonly ResetFlow[]): Finding[] {
           `to ${tellPeers(group)}; the peers see "connection reset by peer"`,
         ],
         check: [
-          ...(entry?.check ?? []).map((command) => inNetns(place, command)),
-          inNetns(place, "nstat -az TcpExtTCPAbortOnData TcpExtTCPAbortOnClose TcpOutRsts"),
+          ...(entry?.check ?? ["nstat -az TcpExtTCPAbortOnData TcpExtTCPAbortOnClose TcpOutRsts"]).map(
+            (command) => inNetns(place, command),
+          ),
         ],
         fix:
           first.reason === "TCP_ABORT_ON_MEMORY"
