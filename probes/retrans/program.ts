@@ -29,6 +29,7 @@ export async function prepareRetrans(context: PrepareContext): Promise<Prepared>
   const resetReason = has(reset, "reason");
   const errField = has(retransmit, "err");
   const intervalMs = Math.round((typeof options["interval"] === "number" ? options["interval"] : 1) * 1000);
+  const netns = await netnsVariables(context);
   const variables: ProgramVariables = {
     types,
     drops: types,
@@ -49,7 +50,7 @@ export async function prepareRetrans(context: PrepareContext): Promise<Prepared>
     portWire: options.port === undefined ? 0 : portWire(options.port),
     host: options.host !== undefined,
     ...(options.host === undefined ? {} : mappedWords(options.host)),
-    ...(await netnsVariables(context)),
+    ...netns,
   };
   return {
     variables,
@@ -60,6 +61,7 @@ export async function prepareRetrans(context: PrepareContext): Promise<Prepared>
       resetReasons: toTable(reset?.symbols["reason"]),
       reasonField,
       reasons: toTable(dropReasons),
+      wantedNetns: typeof netns["netnsInode"] === "number" ? netns["netnsInode"] : null,
       netns: Object.fromEntries(
         (await context.listNetns()).map((info) => [String(info.inode), describeNetns(info)]),
       ),

@@ -83,23 +83,37 @@ function headline({ totals, end, spark }: ReportInput): Block {
   };
 }
 
-/** One line per connection, its kinds together, most segments first. */
-export function flowTable(rows: readonly RetransmitRow[], limit: number): Extract<Block, { kind: "table" }> {
-  const flows = [
-    ...Map.groupBy(rows, (row) =>
-      JSON.stringify([row.netns?.inode, row.source, row.sourcePort, row.destination, row.destinationPort]),
-    ).values(),
-  ];
-  const weigh = (group: readonly RetransmitRow[]) => group.reduce((sum, row) => sum + row.segments, 0);
-  flows.sort((a, b) => weigh(b) - weigh(a));
+/** The same for all rows of one connection. */
+export function connectionKey(row: RetransmitRow): string {
+  return JSON.stringify([row.netns?.inode, row.source, row.sourcePort, row.destination, row.destinationPort]);
+}
+
+export function sumSegments(rows: readonly RetransmitRow[]): number {
+  return rows.reduce((sum, row) => sum + row.segments, 0);
+}
+
+/**
+ * One line per connection, its kinds together, most segments first. `rates` (live): segments a second by connection; then those that send
+ * again now come first.
+ */
+export function flowTable(
+  rows: readonly RetransmitRow[],
+  limit: number,
+  rates: ReadonlyMap<string, number> | null = null,
+): Extract<Block, { kind: "table" }> {
+  const flows = [...Map.groupBy(rows, connectionKey).values()];
+  const weigh = sumSegments;
+  const rateOf = (group: readonly RetransmitRow[]) =>
+    group[0] === undefined ? 0 : (rates?.get(connectionKey(group[0])) ?? 0);
+  flows.sort((a, b) => rateOf(b) - rateOf(a) || weigh(b) - weigh(a));
   const isMany = rows.some((row) => row.netns?.name !== "host");
   return {
     kind: "table",
     columns: [
       { header: "SEGS", align: "right" },
-      { header: "EVENTS", align: "right" },
-      { header: "KINDS", shrink: 2 },
-      { header: "STATE", shrink: 3 },
+      rates === null ? { header: "EVENTS", align: "right" } : { header: "/S", align: "right" },
+      { header: "KINDS", shrink: 3 },
+      { header: "STATE", shrink: 2 },
       { header: "RTT", align: "right" },
       { header: "CWND", align: "right" },
       { header: "OWNER", shrink: 4 },
@@ -114,9 +128,11 @@ export function flowTable(rows: readonly RetransmitRow[], limit: number): Extrac
       return [
         [
           formatCount(weigh(group)),
-          formatCount(group.reduce((sum, { count }) => sum + count, 0)),
+          rates === null
+            ? formatCount(group.reduce((sum, { count }) => sum + count, 0))
+            : formatRate(rateOf(group)),
           tellKinds(byKind),
-          row.state ?? "–",
+          shortState(row.state),
           row.rttMs === null ? "–" : `${formatRate(row.rttMs)} ms`,
           row.cwnd === null ? "–" : formatCount(row.cwnd),
           row.comm ?? "–",
@@ -129,6 +145,11 @@ export function flowTable(rows: readonly RetransmitRow[], limit: number): Extrac
       ? { more: `… and ${plural(flows.length - limit, "more connection")}: --format json has them all` }
       : {}),
   };
+}
+
+/** As `ss` has it, where that is shorter. */
+function shortState(state: string | null): string {
+  return state === "ESTABLISHED" ? "ESTAB" : (state ?? "–");
 }
 
 export function formatFlow(
@@ -175,7 +196,11 @@ function resetTable(resets: readonly ResetRow[]): Block[] {
         group[0]?.direction ?? "",
         group[0]?.reason ?? "–",
         group[0]?.state ?? "–",
-        common(group, (row) => row.comm) ?? "–",
+        common(
+          // Some ended before they could be asked for: the others speak for them.
+          group.filter(({ comm }) => comm !== null),
+          (row) => row.comm,
+        ) ?? "–",
         ...(isMany ? [group[0]?.netns?.name ?? String(group[0]?.netns?.inode ?? "–")] : []),
         formatFlow({
           source: common(group, (row) => row.source),

@@ -17,7 +17,7 @@ import { parseHz } from "./jiffies.ts";
 import { buildFacts } from "./join.ts";
 import { createOwnerBook } from "./owners.ts";
 import { buildProfiles, flowGroup, resetCause, resetKeys, retransmitKeys } from "./profile.ts";
-import { buildReport, flowTable, formatFlow, tellKinds } from "./report.ts";
+import { buildReport, connectionKey, flowTable, formatFlow, sumSegments, tellKinds } from "./report.ts";
 import {
   countUnknown,
   isWanted,
@@ -70,6 +70,8 @@ export function runRetrans(context: RunContext): ProbeRun {
   const spark: number[] = [];
   let reported = { events: 0, segments: 0 };
   let hz: number | null = null;
+  /** Segments a second of the last interval, by connection. */
+  let rates: ReadonlyMap<string, number> = new Map();
   let reportedMalformed = 0;
   let clockOffset: number | null = null;
   for (const [key, value] of Object.entries(objectOf(tables["netns"])))
@@ -193,6 +195,8 @@ export function runRetrans(context: RunContext): ProbeRun {
       const resets = listResets(naming, true);
       counters.settle();
       if (seconds > 0) {
+        const fresh = Map.groupBy(flows, connectionKey);
+        rates = new Map([...fresh].map(([key, rows]) => [key, sumSegments(rows) / seconds]));
         spark.push(segments / seconds);
         if (spark.length > MAX_SPARK) spark.shift();
       }
@@ -208,7 +212,7 @@ export function runRetrans(context: RunContext): ProbeRun {
       return {
         headline: `${formatCount(segments)} sent again (${formatRate(spark.at(-1) ?? 0)}/s)${segments === 0 ? "" : ` · ${tellKinds(byKind)}`} · resets ${formatCount(sent)} sent, ${formatCount(received)} received`,
         spark,
-        table: flowTable(listRetransmits(naming, false), LIVE_ROWS),
+        table: flowTable(listRetransmits(naming, false), LIVE_ROWS, rates),
         lost: 0,
       };
     },
@@ -224,7 +228,10 @@ export function runRetrans(context: RunContext): ProbeRun {
         networks.length === 0
           ? []
           : diagnoseRetransmits(buildFacts({ ...naming, seconds: end.seconds, drops, reasons }));
-      const shares = listShares(rows, networks, { hasTypes: tables["types"] !== false });
+      const shares = listShares(rows, networks, {
+        hasTypes: tables["types"] !== false,
+        wanted: typeof tables["wantedNetns"] === "number" ? tables["wantedNetns"] : null,
+      });
       fileSamples();
       return {
         summary: {

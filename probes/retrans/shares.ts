@@ -17,13 +17,14 @@ export interface Share {
   readonly refused: number;
 }
 
-/** Namespaces that sent something again, most first. */
+/** Namespaces that sent something again, most first. `wanted`: the only one that was asked for. */
 export function listShares(
   rows: readonly RetransmitRow[],
   networks: readonly NetDelta[],
-  { hasTypes }: { readonly hasTypes: boolean },
+  { hasTypes, wanted }: { readonly hasTypes: boolean; readonly wanted: number | null },
 ): Share[] {
   return networks
+    .filter(({ netns }) => wanted === null || netns.inode === wanted)
     .map((network): Share => {
       const retransSegs = counterDelta(network, "TcpRetransSegs");
       const sentSegments = counterDelta(network, "TcpOutSegs") + retransSegs;

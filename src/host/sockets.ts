@@ -60,11 +60,11 @@ export function createSocketDirectory(options: SocketOptions = {}): SocketDirect
   const maxDescriptors = options.maxDescriptors ?? MAX_DESCRIPTORS;
   const now = options.now ?? (() => performance.now() / 1000);
   const sleep = options.sleep ?? ((seconds) => delay(seconds * 1000));
-  let scan: { owners: Map<number, number>; truncated: boolean; restUntil: number } | null = null;
+  let scan: { owners: ReadonlyMap<number, SocketOwner>; truncated: boolean; restUntil: number } | null = null;
   let running: Promise<unknown> | null = null;
-  let next: Promise<ReadonlyMap<number, number>> | null = null;
+  let next: Promise<ReadonlyMap<number, SocketOwner>> | null = null;
 
-  async function runScan(): Promise<ReadonlyMap<number, number>> {
+  async function runScan(): Promise<ReadonlyMap<number, SocketOwner>> {
     const start = now();
     const result = await scanSockets(root, maxDescriptors);
     const rest = Math.min(REST_BOUNDS.most, Math.max(REST_BOUNDS.least, REST * (now() - start)));
@@ -73,7 +73,7 @@ export function createSocketDirectory(options: SocketOptions = {}): SocketDirect
   }
 
   /** A scan that begins after this call: one under way may have passed the process already. All who ask meanwhile share it. */
-  function scanAgain(): Promise<ReadonlyMap<number, number>> {
+  function scanAgain(): Promise<ReadonlyMap<number, SocketOwner>> {
     next ??= (async () => {
       await running;
       const rest = (scan?.restUntil ?? 0) - now();
@@ -89,8 +89,7 @@ export function createSocketDirectory(options: SocketOptions = {}): SocketDirect
   async function ownerOf(inode: number): Promise<SocketOwner | null> {
     // Sockets of the kernel have no inode.
     if (inode === 0) return null;
-    const pid = scan?.owners.get(inode) ?? (await scanAgain()).get(inode);
-    return pid === undefined ? null : { pid, comm: await readComm(root, pid) };
+    return scan?.owners.get(inode) ?? (await scanAgain()).get(inode) ?? null;
   }
 
   async function findListeners(
@@ -122,12 +121,12 @@ export function createSocketDirectory(options: SocketOptions = {}): SocketDirect
   return { ownerOf, findListeners, isTruncated: () => scan?.truncated ?? false };
 }
 
-/** Socket inode → lowest pid that has it open, from at most `limit` descriptors. */
+/** Socket inode → lowest pid that has it open, with its name at that moment, from at most `limit` descriptors. */
 async function scanSockets(
   root: string,
   limit: number,
-): Promise<{ owners: Map<number, number>; truncated: boolean }> {
-  const owners = new Map<number, number>();
+): Promise<{ owners: Map<number, SocketOwner>; truncated: boolean }> {
+  const owners = new Map<number, SocketOwner>();
   let seen = 0;
   for (const pid of await listPids(root)) {
     const folder = join(root, `/proc/${pid}/fd`);
@@ -135,10 +134,12 @@ async function scanSockets(
     if (seen + descriptors.length > limit) return { owners, truncated: true };
     seen += descriptors.length;
     const links = await readLinks(descriptors.map((name) => `${folder}/${name}`));
-    for (const link of links) {
-      const inode = Number(/^socket:\[(\d{1,15})\]$/.exec(link ?? "")?.[1]);
-      if (inode > 0 && !owners.has(inode)) owners.set(inode, pid);
-    }
+    const inodes = links
+      .map((link) => Number(/^socket:\[(\d{1,15})\]$/.exec(link ?? "")?.[1]))
+      .filter((inode) => inode > 0 && !owners.has(inode));
+    if (inodes.length === 0) continue;
+    const owner = { pid, comm: await readComm(root, pid) };
+    for (const inode of inodes) owners.set(inode, owner);
   }
   return { owners, truncated: false };
 }

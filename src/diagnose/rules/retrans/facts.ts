@@ -1,5 +1,7 @@
-import type { DropFact, Facts, Owner } from "../../facts.ts";
+import type { NetDelta } from "../../../evidence/net/types.ts";
+import { findNetwork, type DropFact, type Facts, type Owner } from "../../facts.ts";
 import type { Finding } from "../../finding.ts";
+import { findAddress, isLoopback } from "../../where.ts";
 
 export type RetransKind = "rto" | "fast" | "tlp" | "syn" | "synack" | "other";
 
@@ -65,4 +67,10 @@ export function countSegments(flows: readonly RetransFlow[]): number {
 /** Segments of these flows that were sent again for one of the kinds. */
 export function countKinds(flows: readonly RetransFlow[], kinds: readonly RetransKind[]): number {
   return flows.reduce((sum, flow) => kinds.reduce((part, kind) => part + (flow.byKind[kind] ?? 0), sum), 0);
+}
+
+/** The namespace of this machine that a connection goes to; null when it leaves the machine, or several have that address. */
+export function findFarEnd(facts: Facts, { netns, destination }: RetransFlow): NetDelta | null {
+  if (destination !== null && isLoopback(destination)) return findNetwork(facts, netns);
+  return findAddress(facts, destination);
 }

@@ -4,8 +4,15 @@ import { inNetns } from "../../commands.ts";
 import { counterDelta, findNetwork, type Facts } from "../../facts.ts";
 import type { Finding } from "../../finding.ts";
 import type { NetDelta } from "../../../evidence/net/types.ts";
-import { findAddress, findPlace, nameNetns, tellNetns } from "../../where.ts";
-import { countKinds, countSegments, NOTHING, type RetransFlow, type RetransRule } from "./facts.ts";
+import { findPlace, nameNetns, tellNetns } from "../../where.ts";
+import {
+  countKinds,
+  countSegments,
+  findFarEnd,
+  NOTHING,
+  type RetransFlow,
+  type RetransRule,
+} from "./facts.ts";
 import { listFlows, tellPattern, tellTargets, tellWhat } from "./words.ts";
 
 /** One repeated SYN is what any lost packet looks like; the kernel repeats after 1, 3 and 7 s. */
@@ -15,8 +22,12 @@ const MANY_SYNS = 2;
 export const fullQueueHere: RetransRule = {
   id: "retrans-accept-queue",
   examine({ facts }, open) {
+    // Data is only ignored while the listener still repeats its SYN-ACK: the last ACK of the handshake was refused.
+    const half = new Set(
+      open.filter((flow) => (flow.byKind.synack ?? 0) > 0).map((flow) => endsOf(flow, true)),
+    );
     const byListener = Map.groupBy(
-      open.filter((flow) => countKinds([flow], ["syn", "synack", "fast", "rto", "tlp"]) > 0),
+      open.filter((flow) => countKinds([flow], ["syn", "synack"]) > 0 || half.has(endsOf(flow, false))),
       (flow) => JSON.stringify(listenerOf(facts, flow)),
     );
     const findings: Finding[] = [];
@@ -34,7 +45,7 @@ export const fullQueueHere: RetransRule = {
       findings.push({
         id: "retrans-accept-queue",
         severity: "problem",
-        summary: `The accept queue of port ${at.port} in ${tellNetns(facts, at.netns)} is full: ${owner === null ? "its program" : `${owner.comm} (pid ${owner.pid})`} does not accept connections fast enough, so their handshakes are repeated.`,
+        summary: `The accept queue of port ${at.port} in ${tellNetns(facts, at.netns)} is full: ${owner === null ? "its program" : `${owner.comm} (pid ${owner.pid})`} does not accept connections fast enough, so their handshakes are repeated`,
         count: countSegments(flows),
         netns: nameNetns(facts, at.netns),
         evidence: [
@@ -58,13 +69,19 @@ export const fullQueueHere: RetransRule = {
   },
 };
 
+/** Both ends; `turned`: as the far end sees them. */
+function endsOf(flow: RetransFlow, turned: boolean): string {
+  const ends = [`${flow.source} ${flow.sourcePort}`, `${flow.destination} ${flow.destinationPort}`];
+  return (turned ? ends.reverse() : ends).join(" ");
+}
+
 /** The listener of a flow's handshake when it is on this machine. */
 function listenerOf(facts: Facts, flow: RetransFlow): { netns: number; port: number } | null {
   if ((flow.byKind.synack ?? 0) > 0)
     return flow.netns === null || flow.sourcePort === null
       ? null
       : { netns: flow.netns, port: flow.sourcePort };
-  const there = findAddress(facts, flow.destination);
+  const there = findFarEnd(facts, flow);
   return there === null || flow.destinationPort === null
     ? null
     : { netns: there.netns.inode, port: flow.destinationPort };
@@ -126,15 +143,14 @@ function tellSilence(facts: Facts, flows: readonly RetransFlow[], alive: Readonl
   const syns = countSegments(flows);
   const place = findPlace(facts, netns);
   const hosts = new Set(flows.map((flow) => flow.destination));
-  const here: NetDelta | null =
-    first === undefined || hosts.size > 1 ? null : findAddress(facts, first.destination);
+  const here: NetDelta | null = first === undefined || hosts.size > 1 ? null : findFarEnd(facts, first);
   const target = tellTargets(flows);
   const to = first?.destination ?? "";
   const port = first?.destinationPort ?? 0;
   return {
     id: "retrans-no-answer",
     severity: syns >= MANY_SYNS ? "problem" : "suspicious",
-    summary: `${target} does not answer: ${plural(syns, "SYN")} of ${plural(flows.length, "connection")} from ${tellNetns(facts, netns)} had to be repeated.`,
+    summary: `${target} does not answer: ${plural(syns, "SYN")} of ${plural(flows.length, "connection")} from ${tellNetns(facts, netns)} had to be repeated`,
     count: syns,
     netns: nameNetns(facts, netns),
     evidence: [
@@ -174,7 +190,7 @@ export const unansweredSynAck: RetransRule = {
       return {
         id: "retrans-synack",
         severity: "suspicious",
-        summary: `${plural(countSegments(group), "SYN-ACK")} of port ${port} in ${tellNetns(facts, netns)} had to be repeated: ${plural(peers, "client")} did not complete the handshake.`,
+        summary: `${plural(countSegments(group), "SYN-ACK")} of port ${port} in ${tellNetns(facts, netns)} had to be repeated: ${plural(peers, "client")} did not complete the handshake`,
         count: countSegments(group),
         netns: nameNetns(facts, netns),
         evidence: [

@@ -146,7 +146,7 @@ function tellUnknown(facts: Facts, drops: readonly DropFact[], flows: readonly R
   return {
     id: "retrans-local-drop",
     severity: "problem",
-    summary: `This host drops what TCP then has to send again: ${plural(countDrops(drops), "packet")} with ${first?.reason ?? "no reason given"} in ${tellNetns(facts, netns)}, ${where}.`,
+    summary: `This host drops what TCP then has to send again: ${plural(countDrops(drops), "packet")} with ${first?.reason ?? "no reason given"} in ${tellNetns(facts, netns)}, ${where}`,
     count: countDrops(drops),
     netns: nameNetns(facts, netns),
     evidence: [

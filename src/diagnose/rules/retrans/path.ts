@@ -3,8 +3,15 @@ import { quoteShell } from "../../../text/escape.ts";
 import { inNetns } from "../../commands.ts";
 import { counterDelta, findNetwork, type Facts } from "../../facts.ts";
 import type { Finding, Severity } from "../../finding.ts";
-import { findAddress, findPlace, nameNetns, tellNetns } from "../../where.ts";
-import { countKinds, countSegments, NOTHING, type RetransFlow, type RetransRule } from "./facts.ts";
+import { findPlace, nameNetns, tellNetns } from "../../where.ts";
+import {
+  countKinds,
+  countSegments,
+  findFarEnd,
+  NOTHING,
+  type RetransFlow,
+  type RetransRule,
+} from "./facts.ts";
 import { formatShare, listFlows, shareOf, tellKinds, tellPattern, tellTargets, tellWhat } from "./words.ts";
 
 /** From this part of all segments on users notice; below the other it is what any network does. */
@@ -36,7 +43,7 @@ export const noRoute: RetransRule = {
         return {
           id: "retrans-no-route",
           severity: "problem",
-          summary: `Open connections from ${tellNetns(facts, netns)} to ${tellTargets(group)} have no route any more.`,
+          summary: `Open connections from ${tellNetns(facts, netns)} to ${tellTargets(group)} have no route any more`,
           count: attempts,
           netns: nameNetns(facts, netns),
           evidence: [
@@ -81,7 +88,7 @@ export const spurious: RetransRule = {
         id: "retrans-spurious",
         severity:
           (shareOf(facts, netns, segments) ?? 0) >= NOTICEABLE && segments >= ENOUGH ? "suspicious" : "info",
-        summary: `Most of what ${tellNetns(facts, netns)} sent again to ${tellTargets(flows)} had arrived: acknowledgements were late or lost, not the data.`,
+        summary: `Most of what ${tellNetns(facts, netns)} sent again to ${tellTargets(flows)} had arrived: acknowledgements were late or lost, not the data`,
         count: segments,
         netns: nameNetns(facts, netns),
         evidence: [
@@ -130,7 +137,7 @@ function tellPath(facts: Facts, netns: number | null, flows: readonly RetransFlo
   const segments = countSegments(flows);
   const share = shareOf(facts, netns, segments);
   const place = findPlace(facts, netns);
-  const locals = flows.filter((flow) => findAddress(facts, flow.destination) !== null);
+  const locals = flows.filter((flow) => findFarEnd(facts, flow) !== null);
   const isLocal = locals.length === flows.length;
   const top = [...flows].sort((a, b) => b.segments - a.segments)[0];
   const to = quoteShell(top?.destination ?? "");
@@ -139,8 +146,8 @@ function tellPath(facts: Facts, netns: number | null, flows: readonly RetransFlo
     id: "retrans-path-loss",
     severity: judge(segments, share),
     summary: isLocal
-      ? `${tellNetns(facts, netns)} sends again to ${tellTargets(flows)}, which is on this machine, and nothing was seen to be dropped.`
-      : `Segments from ${tellNetns(facts, netns)} to ${tellTargets(flows)} get lost beyond this host.`,
+      ? `${tellNetns(facts, netns)} sends again to ${tellTargets(flows)}, which is on this machine, and nothing was seen to be dropped`
+      : `Segments from ${tellNetns(facts, netns)} to ${tellTargets(flows)} get lost beyond this host`,
     count: segments,
     netns: nameNetns(facts, netns),
     evidence: [

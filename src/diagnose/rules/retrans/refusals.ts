@@ -75,7 +75,7 @@ function tellClosedPort(
   return {
     id: "reset-closed-port",
     severity: "suspicious",
-    summary: `${capitalise(tellNetns(facts, netns))} refused ${plural(sumResets(group), "packet")} for port ${port ?? "?"}: nothing listens there.`,
+    summary: `${capitalise(tellNetns(facts, netns))} refused ${plural(sumResets(group), "packet")} for port ${port ?? "?"}: nothing listens there`,
     count: sumResets(group),
     netns: nameNetns(facts, netns),
     evidence: [
@@ -99,7 +99,7 @@ function tellRefused(facts: Facts, group: readonly ResetFlow[]): Finding {
   return {
     id: "reset-refused",
     severity: "suspicious",
-    summary: `${to} refuses connections to port ${first?.destinationPort ?? "?"}: ${plural(sumResets(group), "attempt")} from ${tellNetns(facts, first?.netns ?? null)} ${sumResets(group) === 1 ? "was" : "were"} reset.`,
+    summary: `${to} refuses connections to port ${first?.destinationPort ?? "?"}: ${plural(sumResets(group), "attempt")} from ${tellNetns(facts, first?.netns ?? null)} ${sumResets(group) === 1 ? "was" : "were"} reset`,
     count: sumResets(group),
     netns: nameNetns(facts, first?.netns ?? null),
     evidence: [

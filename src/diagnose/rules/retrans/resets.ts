@@ -38,7 +38,7 @@ function examineAborts(facts: Facts, resets: readonly ResetFlow[]): Finding[] {
       {
         id: "reset-abort",
         severity: first.reason === "TCP_ABORT_ON_MEMORY" ? "problem" : "info",
-        summary: `${who} in ${tellNetns(facts, first.netns)} reset ${plural(count, "connection")}: it ${deed}.`,
+        summary: `${who} in ${tellNetns(facts, first.netns)} reset ${plural(count, "connection")}: it ${deed}`,
         count,
         netns: nameNetns(facts, first.netns),
         evidence: [
@@ -48,8 +48,9 @@ function examineAborts(facts: Facts, resets: readonly ResetFlow[]): Finding[] {
           `to ${tellPeers(group)}; the peers see "connection reset by peer"`,
         ],
         check: [
-          ...(entry?.check ?? []).map((command) => inNetns(place, command)),
-          inNetns(place, "nstat -az TcpExtTCPAbortOnData TcpExtTCPAbortOnClose TcpOutRsts"),
+          ...(entry?.check ?? ["nstat -az TcpExtTCPAbortOnData TcpExtTCPAbortOnClose TcpOutRsts"]).map(
+            (command) => inNetns(place, command),
+          ),
         ],
         fix:
           first.reason === "TCP_ABORT_ON_MEMORY"
@@ -101,8 +102,8 @@ function examinePeers(facts: Facts, rest: readonly ResetFlow[], all: readonly Re
         id: "reset-by-peer",
         severity: "info",
         summary: isServer
-          ? `Clients reset ${plural(count, "connection")} to port ${first.sourcePort ?? "?"} in ${tellNetns(facts, first.netns)}.`
-          : `${first.destination ?? "?"} reset ${plural(count, "open connection")} to its port ${first.destinationPort ?? "?"}.`,
+          ? `Clients reset ${plural(count, "connection")} to port ${first.sourcePort ?? "?"} in ${tellNetns(facts, first.netns)}`
+          : `${first.destination ?? "?"} reset ${plural(count, "open connection")} to its port ${first.destinationPort ?? "?"}`,
         count,
         netns: nameNetns(facts, first.netns),
         evidence: [

@@ -1,5 +1,5 @@
 import { formatCount, plural } from "../../../text/format.ts";
-import { counterDelta, findNetwork, type Facts } from "../../facts.ts";
+import { counterDelta, findNetwork, type Facts, type Owner } from "../../facts.ts";
 import { countSegments, type ResetFlow, type RetransFlow, type RetransKind } from "./facts.ts";
 
 const KIND_WORDS: Readonly<Record<RetransKind, string>> = {
@@ -32,9 +32,14 @@ export function tellOwners(resets: readonly ResetFlow[]): string[] {
   return [...Map.groupBy(owners, ({ comm }) => comm)].map(([comm, group]) => {
     const pids = [...new Set(group.map(({ pid }) => pid))];
     return pids.length === 1
-      ? `${comm} (pid ${pids[0]})`
+      ? tellProcess({ comm, pid: pids[0] ?? 0 })
       : `${comm} (${pids.length} processes, pid ${pids[0]} …)`;
   });
+}
+
+/** `nginx (pid 812)`; one that ended before it told its name is `pid 812`. */
+function tellProcess({ comm, pid }: Owner): string {
+  return comm === "?" ? `pid ${pid}` : `${comm} (pid ${pid})`;
 }
 
 const bracket = (address: string) => (address.includes(":") ? `[${address}]` : address);
@@ -60,7 +65,7 @@ export function listFlows(flows: readonly RetransFlow[], most = 3): string {
   const shown = [...flows].sort((a, b) => b.segments - a.segments).slice(0, most);
   const texts = shown.map((flow) => {
     const end = (address: string | null, port: number | null) => `${bracket(address ?? "*")}:${port ?? "*"}`;
-    const owner = flow.owner === null ? "" : ` by ${flow.owner.comm} (pid ${flow.owner.pid})`;
+    const owner = flow.owner === null ? "" : ` by ${tellProcess(flow.owner)}`;
     return `${end(flow.source, flow.sourcePort)} → ${end(flow.destination, flow.destinationPort)}${owner}, ${plural(flow.segments, "segment")}`;
   });
   const rest = flows.length - shown.length;
@@ -114,5 +119,11 @@ export function tellPattern(flows: readonly RetransFlow[]): string[] {
 
 /** `41 segments of 3 connections to 10.0.0.2:443`. */
 export function tellWhat(flows: readonly RetransFlow[]): string {
-  return `${plural(countSegments(flows), "segment")} of ${plural(flows.length, "connection")} to ${tellTargets(flows)}`;
+  // Both ends of a connection can have something to send again.
+  const connections = new Set(
+    flows.map((flow) =>
+      [`${flow.source} ${flow.sourcePort}`, `${flow.destination} ${flow.destinationPort}`].sort().join(" "),
+    ),
+  ).size;
+  return `${plural(countSegments(flows), "segment")} of ${plural(connections, "connection")} to ${tellTargets(flows)}`;
 }
