@@ -1,5 +1,5 @@
 import type { Finding } from "../../src/diagnose/finding.ts";
-import type { EndInfo, SessionInfo } from "../../src/probe/define.ts";
+import type { EndInfo, Options, SessionInfo } from "../../src/probe/define.ts";
 import type { Block } from "../../src/probe/report.ts";
 import { formatCount, formatRate, formatSeconds, plural } from "../../src/text/format.ts";
 import { roleOf, type ThreadRow } from "./threads.ts";
@@ -7,6 +7,7 @@ import type { Work } from "./work.ts";
 
 export interface ReportInput {
   readonly session: SessionInfo;
+  readonly options: Options;
   readonly end: EndInfo;
   readonly hz: number;
   readonly cpus: number;
@@ -40,13 +41,15 @@ export function buildReport(input: ReportInput): Block[] {
   ];
 }
 
-function headerLine({ session, end, cpus, hz, threads }: ReportInput): string {
+function headerLine({ session, options, end, cpus, hz, threads }: ReportInput): string {
   return [
     session.host,
     `Linux ${session.kernel}`,
     formatSeconds(end.seconds),
     `${cpus} CPUs × ${hz} Hz`,
     plural(threads.length, "kernel thread"),
+    ...(options.pid === undefined ? [] : [`pid ${options.pid}`]),
+    ...(options.comm === undefined ? [] : [`name ${options.comm}`]),
   ].join(" · ");
 }
 
@@ -251,7 +254,7 @@ function lossLine({ lost, lostStacks, samples }: ReportInput): Block {
       }
     : {
         kind: "text",
-        text: `${plural(lost, "sample")} taken in the kernel did not arrive (${formatCount(samples)} did): a lower --hz helps.${stacks}`,
+        text: `${plural(lost, "event")} did not arrive or ${lost === 1 ? "was" : "were"} skipped by the kernel: counts are too low by as much. ${plural(samples, "sample")} arrived.${stacks}`,
         tone: "warn",
       };
 }

@@ -158,6 +158,7 @@ export function runKthreads(context: RunContext): ProbeRun {
       const counts = countContexts(book, contexts, selection, isWanted);
       const threads = listThreads({
         ...evidence,
+        options: context.options,
         sampled: counts.threads.map(({ thread, samples }) => ({
           pid: thread.tid,
           comm: thread.comm,
@@ -218,6 +219,7 @@ export function runKthreads(context: RunContext): ProbeRun {
         findings,
         report: buildReport({
           session: context.session,
+          options: context.options,
           end,
           hz,
           cpus,

@@ -5,6 +5,7 @@ import type {
   KernelThreadState,
   MountedDisk,
 } from "../../src/evidence/kthreads/types.ts";
+import type { Options } from "../../src/probe/define.ts";
 
 /** One kernel thread over the run. */
 export interface ThreadRow {
@@ -36,13 +37,15 @@ export interface ThreadInput {
   readonly hz: number;
   /** Length of the run, for threads of which only samples are known. */
   readonly seconds: number;
+  /** `--pid` and `--comm`. */
+  readonly options: Options;
 }
 
-/** All kernel threads, busiest first. */
-export function listThreads({ before, after, sampled, hz, seconds }: ThreadInput): ThreadRow[] {
+/** The kernel threads that were asked for, busiest first. */
+export function listThreads({ before, after, sampled, hz, seconds, options }: ThreadInput): ThreadRow[] {
   const samples = new Map(sampled.map((thread) => [thread.pid, thread]));
   const first = new Map((before?.threads ?? []).map((thread) => [thread.pid, thread]));
-  const last = after?.threads ?? before?.threads ?? [];
+  const last = (after?.threads ?? before?.threads ?? []).filter((thread) => isAsked(thread, options));
   const elapsed = before === null || after === null ? null : after.time - before.time;
   const disks = [...(after?.disks ?? []), ...(before?.disks ?? [])];
   const rows = last.map((thread): ThreadRow => {
@@ -68,6 +71,15 @@ export function listThreads({ before, after, sampled, hz, seconds }: ThreadInput
     });
   }
   return rows.sort((a, b) => b.cpuPercent - a.cpuPercent || b.samples - a.samples || a.pid - b.pid);
+}
+
+/** The kernel compares 15 characters; the name in /proc of a worker goes on with its queue (`kworker/0:1-events`). */
+const COMM_LENGTH = 15;
+
+function isAsked({ pid, name }: KernelThreadState, { pid: wanted, comm }: Options): boolean {
+  if (wanted !== undefined && pid !== wanted) return false;
+  if (comm === undefined || name.slice(0, COMM_LENGTH) === comm) return true;
+  return name.startsWith(comm) && comm.startsWith("kworker/") && /^[-+]/.test(name.slice(comm.length));
 }
 
 function describe(pid: number, name: string, disks: readonly MountedDisk[]) {

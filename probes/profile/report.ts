@@ -35,6 +35,8 @@ const MAX_SENTENCES = 3;
 const MAX_OTHERS = 4;
 /** Below this part of a program's samples, code without names is not worth a sentence. */
 const LEAST_JIT = 0.1;
+/** Below this part of all samples, those that are missing change no share that is shown by as much as it could vary by chance. */
+const HARMLESS = 0.02;
 /** The hypervisor took more than this: what a sample says of a second is no longer so. */
 const LEAST_STEAL = 0.05;
 /** Fewer samples than this part of what was to be expected: the kernel left some out. */
@@ -208,7 +210,9 @@ function lossLine({ lost }: ReportInput, total: number, end: EndInfo): Block {
       }
     : {
         kind: "text",
-        text: `${plural(lost, "sample")} taken in the kernel did not arrive (${formatCount(total)} did): a lower --hz helps.`,
+        text: `${plural(lost, "sample")} did not arrive or ${lost === 1 ? "was" : "were"} skipped by the kernel (${formatCount(total)} arrived): ${
+          lost < HARMLESS * (total + lost) ? "too few to change the picture" : "a lower --hz helps"
+        }.`,
         tone: "warn",
       };
 }

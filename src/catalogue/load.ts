@@ -107,6 +107,11 @@ export function describeWorkqueue(name: string): WorkqueueEntry | null {
   return compiledQueues.find(({ key }) => key.startsWith(name))?.entry ?? null;
 }
 
+/** Softirq vectors by their names in /proc/softirqs, in the kernel's order. */
+export function softirqs(): Readonly<Record<string, SoftirqEntry>> {
+  return THREADS.softirqs;
+}
+
 /** What a softirq vector does, by its name in /proc/softirqs (`NET_RX`), or null. */
 export function explainSoftirq(vector: string): SoftirqEntry | null {
   return ownValue(THREADS.softirqs, vector);

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { counters, describeKernelThread, kernelThreads } from "../catalogue/load.ts";
+import { counters, describeKernelThread, kernelThreads, softirqs } from "../catalogue/load.ts";
 import tcpStates from "../catalogue/tcp-states.json" with { type: "json" };
 import { EXIT, TraceError } from "../error.ts";
 import type { Topic } from "../probe/define.ts";
@@ -17,6 +17,7 @@ const KINDS: Readonly<Record<string, string>> = {
   counters: "counter",
   threads: "kernel thread",
   states: "TCP state",
+  softirqs: "softirq",
 };
 
 /** Adds `trace explain`. */
@@ -81,6 +82,15 @@ async function listAllTopics(): Promise<Topic[]> {
       fix: [],
     });
   }
+  for (const [name, entry] of Object.entries(softirqs())) {
+    topics.push({
+      name,
+      kind: "softirq",
+      text: `${entry.meaning} When busy: ${entry.busyMeans}`,
+      check: entry.check,
+      fix: [],
+    });
+  }
   return topics;
 }
 
@@ -118,7 +128,7 @@ function unknownTopic(name: string, topics: readonly Topic[]): TraceError {
   );
   return new TraceError(EXIT.usage, `nothing is known about ${JSON.stringify(name)}`, {
     why: close.length > 0 ? `did you mean ${close.join(", ")}?` : null,
-    hint: "trace explain reasons   # also: counters, threads, states, sites",
+    hint: "trace explain reasons   # also: counters, threads, states, sites, softirqs",
   });
 }
 

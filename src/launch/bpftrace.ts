@@ -1,6 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { execa } from "execa";
 import { createLineSplitter } from "./lines.ts";
+import { openOutputPipe } from "./output-pipe.ts";
 
 /** What happens to a running bpftrace, in order. `exit` is the last event. */
 export type ProcessEvent =
@@ -37,14 +38,26 @@ export interface LaunchOptions {
   readonly patience?: number;
 }
 
+/** A program that bpftrace started itself can hold its stdout open: it is not waited for longer than this (seconds). */
+const DRAIN_PATIENCE = 1;
+
 /**
  * Starts bpftrace with the program on standard input, in a session of its own (so that Ctrl-C reaches only us), and
  * drains both its streams for as long as they are open. Never throws: a failed start is an `exit` event.
  */
 export function launchBpftrace(options: LaunchOptions): BpftraceProcess {
   const patience = options.patience ?? 5;
+  let lastSign = Date.now();
+  const stdout = createLineSplitter((line) => options.onEvent({ kind: "line", line }));
+  const takeOutput = (chunk: Buffer) => {
+    lastSign = Date.now();
+    stdout.push(chunk);
+  };
+  const pipe = openOutputPipe(takeOutput);
   const subprocess = execa(options.path, options.args, {
     input: options.input,
+    // Any descriptor is handed on; the types of execa know the first ten only.
+    stdout: pipe === null ? "pipe" : (pipe.writer as 3),
     buffer: false,
     reject: false,
     detached: true,
@@ -53,18 +66,14 @@ export function launchBpftrace(options: LaunchOptions): BpftraceProcess {
     env: { ...options.environment },
   });
   const pid = subprocess.pid ?? null;
-  let lastSign = Date.now();
   let timer: NodeJS.Timeout | null = null;
   let killed = false;
+  pipe?.begin();
 
-  const stdout = createLineSplitter((line) => options.onEvent({ kind: "line", line }));
   const stderr = createLineSplitter((line) =>
     options.onEvent({ kind: "stderr", line: line.toString("utf8") }),
   );
-  subprocess.stdout.on("data", (chunk: Buffer) => {
-    lastSign = Date.now();
-    stdout.push(chunk);
-  });
+  subprocess.stdout?.on("data", takeOutput);
   subprocess.stderr.on("data", (chunk: Buffer) => stderr.push(chunk));
 
   const signalGroup = (signal: NodeJS.Signals) => {
@@ -79,7 +88,8 @@ export function launchBpftrace(options: LaunchOptions): BpftraceProcess {
   const onExit = () => signalGroup("SIGKILL");
   process.on("exit", onExit);
 
-  void subprocess.then((result) => {
+  void subprocess.then(async (result) => {
+    await pipe?.drain(DRAIN_PATIENCE);
     if (timer !== null) clearInterval(timer);
     process.off("exit", onExit);
     stdout.flush();

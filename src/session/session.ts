@@ -303,8 +303,9 @@ export function createSession(
       for (const finding of end.result.findings) record("finding", end.endedAt, { ...toJson(finding) });
       record("summary", end.endedAt, {
         seconds: end.seconds,
-        ...end.result.summary,
+        // A probe that counts what it sent and what arrived may know of more.
         lost: end.lost,
+        ...end.result.summary,
         findings: end.result.findings.map(toJson),
         profile,
         ...(end.error === null

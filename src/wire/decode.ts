@@ -2,6 +2,7 @@ import { Buffer } from "node:buffer";
 import { OPEN, QUOTE, Unreadable, isSpace, skipSpace, textOf } from "./cursor.ts";
 import type { Cursor } from "./cursor.ts";
 import type { Message } from "./message.ts";
+import { readPlainPrintf } from "./plain-printf.ts";
 import { readRecord } from "./record.ts";
 import { atLeast } from "./version.ts";
 import type { BpftraceVersion } from "./version.ts";
@@ -37,6 +38,8 @@ export function createDecoder(version: BpftraceVersion | null): Decoder {
   return {
     decode(line) {
       const bytes = typeof line === "string" ? Buffer.from(line, "utf8") : line;
+      const text = readPlainPrintf(bytes);
+      if (text !== null) return [{ kind: "text", text }];
       const cursor: Cursor = {
         bytes,
         end: bytes.length,

@@ -11,14 +11,14 @@ const HZ = 499;
 const CLI = join(import.meta.dirname, "..", "..", "src", "cli.ts");
 const hasCompiler = spawnSync("gcc", ["--version"]).status === 0;
 
-/** Two functions at 2:1; with an argument, in two more threads with names of their own. */
+/** Two functions at 2:1, each step waiting for the one before: how long it takes does not hang on where the code lies. With an argument, in two more threads with names of their own. */
 const BURN = `
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdio.h>
 volatile unsigned long sink;
-__attribute__((noinline)) void heavy(void) { for (long i = 0; i < 200000; i++) sink += i; }
-__attribute__((noinline)) void light(void) { for (long i = 0; i < 100000; i++) sink += i; }
+__attribute__((noinline)) void heavy(void) { unsigned long x = sink; for (long i = 0; i < 200000; i++) x = x * 31 + i; sink = x; }
+__attribute__((noinline)) void light(void) { unsigned long x = sink; for (long i = 0; i < 100000; i++) x = x * 31 + i; sink = x; }
 __attribute__((noinline)) void *spin(void *name) {
   if (name) pthread_setname_np(pthread_self(), name);
   for (;;) { heavy(); light(); }

@@ -38,9 +38,9 @@ export interface StackEntry {
 }
 
 interface CallersEntry {
-  addresses: readonly number[];
-  /** As they are told, a record each; empty as long as nothing was, and for stacks that came as text. */
-  pieces: (readonly number[])[];
+  addresses: number[];
+  /** Records they were told by so far; 0 as long as nothing was, and for stacks that came as text. */
+  pieces: number;
   /** Programs whose samples have these callers: they need names once they are told. */
   readonly wantedBy: Set<ProgramEntry>;
 }
@@ -106,14 +106,12 @@ export class SampleBook {
   addCallers(record: CallersRecord, at: number): void {
     const entry = this.#callers[this.#callersOf(record.callers)];
     if (entry === undefined) return;
-    if (record.group === 0) entry.pieces.length = 0;
-    // A piece is missing: what comes behind it hangs in the air.
-    if (entry.pieces.length !== record.group) return;
+    // Told before, or a piece before it is missing: then it hangs in the air.
+    if (entry.pieces !== record.group) return;
+    entry.pieces += 1;
     const end = record.addresses.indexOf(0);
-    entry.pieces.push(end < 0 ? record.addresses : record.addresses.slice(0, end));
-    const addresses = entry.pieces.flat();
-    if (addresses.length < entry.addresses.length) return;
-    entry.addresses = addresses;
+    const addresses = end < 0 ? record.addresses : record.addresses.slice(0, end);
+    entry.addresses.push(...addresses);
     for (const program of entry.wantedBy) this.frames.want(program, 0, addresses, at);
   }
 
@@ -152,7 +150,7 @@ export class SampleBook {
   /** Whether the callers of a sample in user mode were never told. */
   isCallersLost(stack: number): boolean {
     const { callers, isWalked } = this.#stackAt(stack);
-    return isWalked && this.#callers[callers]?.pieces.length === 0;
+    return isWalked && this.#callers[callers]?.pieces === 0;
   }
 
   /** Frames root → leaf, user part first, then the kernel's. */
@@ -235,7 +233,7 @@ export class SampleBook {
     if (known !== undefined) return known;
     const addresses = parseUserStack(sample.user);
     const index =
-      addresses.length === 0 ? -1 : this.#callers.push({ addresses, pieces: [], wantedBy: new Set() }) - 1;
+      addresses.length === 0 ? -1 : this.#callers.push({ addresses, pieces: 0, wantedBy: new Set() }) - 1;
     this.#byCallers.set(key, index);
     return index;
   }
@@ -243,7 +241,7 @@ export class SampleBook {
   #callersOf(hash: string): number {
     let known = this.#byCallers.get(hash);
     if (known === undefined) {
-      known = this.#callers.push({ addresses: [], pieces: [], wantedBy: new Set() }) - 1;
+      known = this.#callers.push({ addresses: [], pieces: 0, wantedBy: new Set() }) - 1;
       this.#byCallers.set(hash, known);
     }
     return known;

@@ -139,6 +139,7 @@ describe("the program of trace kthreads", () => {
   const prepare = (has: (name: string) => boolean, options = {}) =>
     prepareKthreads({
       host: {
+        root: "/",
         cpus: 2,
         btf: "/sys/kernel/btf/vmlinux",
         bpftrace: { path: "bpftrace", version: "v0.17.0" },
@@ -175,5 +176,15 @@ describe("the program of trace kthreads", () => {
     const program = renderProgram(await template(), variables);
     expect(program).toContain("tid != 14");
     expect(program).toContain('comm != "ksoftirqd/0"');
+    // Every probe that runs in a kernel thread; those left over end what began, run in the caller, or print.
+    const probes = program.split(/^(?=tracepoint:|profile:)/m).slice(1);
+    const unfiltered = probes.filter((probe) => !probe.includes("tid != 14"));
+    expect(unfiltered.map((probe) => /^[\w:]+/.exec(probe)?.[0])).toEqual([
+      "tracepoint:irq:softirq_exit",
+      "tracepoint:workqueue:workqueue_execute_end",
+      "tracepoint:vmscan:mm_vmscan_wakeup_kswapd",
+      "tracepoint:jbd2:jbd2_end_commit",
+      "tracepoint:ext4:ext4_sync_file_enter",
+    ]);
   });
 });

@@ -27,6 +27,7 @@ describe("listThreads", () => {
       sampled: [{ pid: 14, comm: "ksoftirqd/0", samples: 396 }],
       hz: 99,
       seconds: 10,
+      options: {},
     });
     expect(rows.map(({ name, cpuPercent, samples }) => [name, cpuPercent, samples])).toEqual([
       ["ksoftirqd/0", 40, 396],
@@ -43,11 +44,26 @@ describe("listThreads", () => {
       sampled: [{ pid: 21, comm: "kworker/0:1", samples: 99 }],
       hz: 99,
       seconds: 10,
+      options: {},
     });
     expect(rows).toMatchObject([
       { pid: 20, name: "kworker/0:9-mm_percpu_wq", cpuPercent: 20, cpuSeconds: 2 },
       { pid: 21, name: "kworker/0:1-events", cpuPercent: 10, cpuSeconds: null, voluntarySwitches: null },
     ]);
+  });
+
+  it("lists what was asked for by pid or by the name the kernel compares", () => {
+    const names = ["kworker/0:1-events", "kworker/0:10-events", "rcu_tasks_trace_kthread", "kswapd0"];
+    const after = evidence(
+      10,
+      names.map((name, index) => thread(index + 1, name, 1)),
+    );
+    const list = (options: { pid?: number; comm?: string }) =>
+      listThreads({ before: null, after, sampled: [], hz: 99, seconds: 10, options }).map(({ name }) => name);
+    expect(list({ pid: 4 })).toEqual(["kswapd0"]);
+    expect(list({ comm: "kworker/0:1" })).toEqual(["kworker/0:1-events"]);
+    expect(list({ comm: "rcu_tasks_trace" })).toEqual(["rcu_tasks_trace_kthread"]);
+    expect(list({ comm: "kswapd" })).toEqual([]);
   });
 
   it("says which disk and file system a journal thread works for", () => {
@@ -57,6 +73,7 @@ describe("listThreads", () => {
       sampled: [],
       hz: 99,
       seconds: 1,
+      options: {},
     });
     expect(row?.disk?.path).toBe("/srv");
     expect(row === undefined ? "" : roleOf(row)).toContain("ext4 on vda1, mounted at /srv");
@@ -69,6 +86,7 @@ describe("listThreads", () => {
       sampled: [],
       hz: 99,
       seconds: 1,
+      options: {},
     });
     expect(row?.described).toBeNull();
     expect(row === undefined ? "" : roleOf(row)).toBeNull();
@@ -81,6 +99,7 @@ describe("listThreads", () => {
       sampled: [{ pid: 14, comm: "ksoftirqd/0", samples: 50 }],
       hz: 100,
       seconds: 1,
+      options: {},
     });
     expect(row).toMatchObject({ cpuPercent: 50, cpuSeconds: null, samples: 50 });
   });
