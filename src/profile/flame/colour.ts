@@ -14,6 +14,7 @@ export function pickColour(frame: Frame): string {
 export function pickDiffColour({ before, after }: FlameNode): string {
   const sum = before + after;
   const change = sum > 0 ? (after - before) / sum : 0;
+  if (Math.abs(change) < 0.005) return "hsl(0 0% 96%)";
   const hue = change > 0 ? 2 : 215;
   return `hsl(${hue} 85% ${Math.round(97 - 42 * Math.abs(change))}%)`;
 }

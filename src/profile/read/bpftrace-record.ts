@@ -3,6 +3,7 @@ import { IntList } from "../store/lists.ts";
 import { NO_STACK_FRAME } from "../model.ts";
 import type { ByteInterner } from "./byte-interner.ts";
 import { KERNEL_FILE, parseFrameText } from "./frame-text.ts";
+import type { Part } from "./part.ts";
 import { countIgnored, type ReadReport } from "./report.ts";
 
 /** An empty part of a key: an empty stack or an empty string. */
@@ -19,6 +20,16 @@ interface MapState {
   stacks: number;
   /** By position of the stack in the key: how often it was seen to be the kernel's, minus how often the user's. */
   readonly votes: number[];
+}
+
+/** The entries of one map that a part of a file holds. */
+export interface MapPart {
+  readonly map: string;
+  /** Entries with at least one stack. */
+  readonly withStack: number;
+  /** Stack numbers and weights of the entries. */
+  readonly stacks: Int32Array<ArrayBuffer>;
+  readonly weights: Float64Array<ArrayBuffer>;
 }
 
 /** Which maps' stacks are the kernel's, learnt from the head of a file for the first entries of the rest. */
@@ -103,6 +114,34 @@ export class RecordBuilder {
       this.#store.profiles.splice(this.#store.profiles.indexOf(map.data), 1);
       this.#report.samples -= map.data.stacks.length;
       countIgnored(this.#report, "entries of maps without stacks", map.data.stacks.length);
+    }
+  }
+
+  /** Copies of what the maps hold so far. */
+  listMaps(): MapPart[] {
+    return [...this.#maps].map(([map, { data, stacks }]) => ({
+      map,
+      withStack: stacks,
+      stacks: data.stacks.data.slice(0, data.stacks.length),
+      weights: data.weights.data.slice(0, data.weights.length),
+    }));
+  }
+
+  /** Adds the entries of another builder, whose frames and stacks come with them. */
+  absorb(part: Pick<Part, "frames" | "ids" | "starts" | "maps">): void {
+    const { frames, stacks } = this.#store;
+    const numbers = Int32Array.from(part.frames, ({ name, file, line }) =>
+      frames.internText(name, file, line),
+    );
+    const first = stacks.count;
+    stacks.ids.reserve(part.ids.length);
+    const base = stacks.ids.length;
+    for (const [place, frame] of part.ids.entries()) stacks.ids.data[base + place] = numbers[frame] ?? 0;
+    for (const end of part.starts.subarray(1)) stacks.close(base + end);
+    for (const { map: name, withStack, stacks: list, weights } of part.maps) {
+      const map = this.#maps.get(name) ?? this.#addMap(name);
+      map.stacks += withStack;
+      for (const [index, stack] of list.entries()) addSample(map.data, first + stack, weights[index] ?? 0);
     }
   }
 

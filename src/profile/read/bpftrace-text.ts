@@ -1,9 +1,17 @@
 import type { ProfileStore } from "../store/store.ts";
 import { ByteInterner, NONE } from "./byte-interner.ts";
-import { NO_LABEL, RecordBuilder, type Votes } from "./bpftrace-record.ts";
+import { NO_LABEL, RecordBuilder, type MapPart, type Votes } from "./bpftrace-record.ts";
 import { countNote } from "./bpftrace-notes.ts";
 import { parseMapValue, type MapValue } from "./bpftrace-value.ts";
-import { countIgnored, createReport, type Block, type BlockReader, type ReadReport } from "./report.ts";
+import type { Part } from "./part.ts";
+import {
+  countIgnored,
+  countMissing,
+  createReport,
+  type Block,
+  type BlockReader,
+  type ReadReport,
+} from "./report.ts";
 
 const NEWLINE = 10;
 const RETURN = 13;
@@ -64,6 +72,21 @@ export class BpftraceTextReader implements BlockReader {
   finish(): void {
     this.#abandon();
     this.#record.close();
+  }
+
+  /** Ends this part of a file: what its maps hold, those without stacks too, because the other part's may have some. */
+  endPart(): MapPart[] {
+    this.#abandon();
+    return this.#record.listMaps();
+  }
+
+  /** Adds what another reader found in the rest of the file. */
+  absorb({ report, ...part }: Part): void {
+    this.#record.absorb(part);
+    this.report.samples += report.samples;
+    this.report.damaged += report.damaged;
+    for (const [reason, count] of report.ignored) countIgnored(this.report, reason, count);
+    for (const [what, count] of report.missing) countMissing(this.report, what, count);
   }
 
   votes(): Votes {

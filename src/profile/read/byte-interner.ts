@@ -12,13 +12,17 @@ const PLUS = 43;
 
 /**
  * A string is kept as one record of 32-bit words, its number is the record's place: everything a look-up needs comes into the
- * cache together. LENGTH in bytes; FOLLOWER, which string came after it last; NOTES, two words for the user of this
- * class, 0 at first; from TEXT on the bytes, padded with zeros. The record at 0 is that of NONE.
+ * cache together. LENGTH in bytes; NOTES, two words for the user of this class, 0 at first; FIRST and SECOND, the strings that
+ * came after it, each with its length and its last four bytes, so that a wrong guess costs no look at another record; from
+ * TEXT on the bytes, padded with zeros. The record at 0 is that of NONE.
  */
 const LENGTH = 0;
-const FOLLOWER = 1;
-const NOTES = 2;
-const TEXT = 4;
+const NOTES = 1;
+const FIRST = 3;
+const SECOND = 6;
+const GUESS_LENGTH = 1;
+const GUESS_TAIL = 2;
+const TEXT = 9;
 
 /**
  * Numbers byte strings: equal bytes get equal numbers. No JavaScript string is made for a line that was seen before, which
@@ -78,14 +82,18 @@ export class ByteInterner {
   }
 
   /**
-   * The same for the line that follows `previous` (NONE at the leaf). In a profile the caller of a function is mostly the
-   * one it had last time, and comparing is cheaper than searching.
+   * The same for the line that follows `previous` (NONE at the leaf). In a profile the caller of a function is mostly one of
+   * the two it had last, and comparing is cheaper than searching.
    */
   internCaller(previous: number, view: DataView, start: number, offset: boolean): number {
-    const guess = this.#records.data[previous + FOLLOWER] ?? NONE;
-    if (guess !== NONE && this.#matchFrame(guess, view, start, offset)) return guess;
+    if (this.#matchFrame(previous + FIRST, view, start, offset)) {
+      return this.#records.data[previous + FIRST] ?? NONE;
+    }
+    if (this.#matchFrame(previous + SECOND, view, start, offset)) {
+      return this.#records.data[previous + SECOND] ?? NONE;
+    }
     const index = this.internFrame(view, start, offset);
-    this.#records.data[previous + FOLLOWER] = index;
+    this.#guessNext(previous, index);
     return index;
   }
 
@@ -105,17 +113,42 @@ export class ByteInterner {
     this.#records.data[index + NOTES + which] = value;
   }
 
-  /** Whether the line at `start` is the one that `internFrame` numbered `index`. */
-  #matchFrame(index: number, view: DataView, start: number, offset: boolean): boolean {
-    const length = this.#records.data[index + LENGTH] ?? 0;
+  /** Whether the line at `start` is the one that `guess` (FIRST or SECOND of a record) names. */
+  #matchFrame(guess: number, view: DataView, start: number, offset: boolean): boolean {
+    const { data } = this.#records;
+    const length = data[guess + GUESS_LENGTH] ?? 0;
     let place = start + length;
-    if (place + SLACK > view.byteLength || !this.#equals(index, view, start, length)) return false;
+    if (length === 0 || place + SLACK > view.byteLength) return false;
+    if (view.getInt32(place - 4, true) !== data[guess + GUESS_TAIL]) return false;
+    if (!this.#equals(data[guess] ?? NONE, view, start, length)) return false;
     if (offset && view.getUint8(place) === PLUS) {
       place += 1;
       while (isDigit(view.getUint8(place))) place += 1;
     }
     this.lineEnd = place;
     return view.getUint8(place) === NEWLINE;
+  }
+
+  /** `index` came after `previous`: the older of the two guesses goes. Strings below four bytes are no guess. */
+  #guessNext(previous: number, index: number): void {
+    const { data } = this.#records;
+    const length = data[index + LENGTH] ?? 0;
+    if (length < 4) return;
+    data[previous + SECOND] = data[previous + FIRST] ?? NONE;
+    data[previous + SECOND + GUESS_LENGTH] = data[previous + FIRST + GUESS_LENGTH] ?? 0;
+    data[previous + SECOND + GUESS_TAIL] = data[previous + FIRST + GUESS_TAIL] ?? 0;
+    data[previous + FIRST] = index;
+    data[previous + FIRST + GUESS_LENGTH] = length;
+    data[previous + FIRST + GUESS_TAIL] = this.#tailOf(index, length);
+  }
+
+  /** The last four of `length` bytes. */
+  #tailOf(index: number, length: number): number {
+    const { data } = this.#records;
+    const word = index + TEXT + (length >> 2);
+    const shift = (length & 3) * 8;
+    if (shift === 0) return data[word - 1] ?? 0;
+    return ((data[word - 1] ?? 0) >>> shift) | ((data[word] ?? 0) << (32 - shift));
   }
 
   /** Looks up the bytes `start` … `end`; `hash` covers the whole words before `place`. */

@@ -7,6 +7,7 @@ import { BpftraceJsonReader } from "./bpftrace-json.ts";
 import { BpftraceTextReader } from "./bpftrace-text.ts";
 import { detectFormat } from "./detect.ts";
 import { FoldedReader } from "./folded.ts";
+import { planParts, readInParts } from "./parts.ts";
 import { PerfScriptReader } from "./perf-script.ts";
 import { PprofReader } from "./pprof.ts";
 import type { Block, BlockReader, InputFormat, ReadReport } from "./report.ts";
@@ -23,6 +24,8 @@ export interface ReadOptions {
   readonly stdin?: Readable;
   /** Ends the reading with an error. */
   readonly signal?: AbortSignal;
+  /** From which size on a file is read in two parts at the same time, for tests. */
+  readonly partBytes?: number;
 }
 
 /**
@@ -34,7 +37,11 @@ export async function readProfiles(
   path: string,
   options: ReadOptions = {},
 ): Promise<ReadReport> {
-  return readSource(store, path, await openSource(path, options.stdin), options);
+  const plan = path === "-" ? null : await planParts(path, options.partBytes);
+  if (plan === null) return readSource(store, path, await openSource(path, options.stdin), options);
+  const report = await readInParts(store, basename(path), plan, options.signal);
+  if (report.samples === 0) throw explainNothing(path, report);
+  return report;
 }
 
 /** The same for a source that is open; it is closed in the end. `pieceBytes` is how much a reader sees at once. */

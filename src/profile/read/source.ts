@@ -55,15 +55,21 @@ async function openFile(path: string): Promise<FileHandle> {
   }
 }
 
-function openPlain(file: FileHandle, path: string): ByteSource {
-  let position = 0;
+/** The bytes `start` … `end` of a file that is not packed. Throws TraceError if it cannot be read. */
+export async function openRange(path: string, start: number, end: number): Promise<ByteSource> {
+  return openPlain(await openFile(path), path, start, end);
+}
+
+function openPlain(file: FileHandle, path: string, start = 0, end = Infinity): ByteSource {
+  let position = start;
   return {
     truncated: false,
     async read(buffer, offset, length) {
       let filled = 0;
       try {
-        while (filled < length) {
-          const { bytesRead } = await file.read(buffer, offset + filled, length - filled, position);
+        const wanted = Math.min(length, end - position);
+        while (filled < wanted) {
+          const { bytesRead } = await file.read(buffer, offset + filled, wanted - filled, position);
           if (bytesRead === 0) break;
           filled += bytesRead;
           position += bytesRead;
