@@ -852,6 +852,55 @@ describe("what is not certain", () => {
     expect(findings).toHaveLength(3);
   });
 
+  test("a ruleset that is loaded again, and rules that iptables does not find by their text", async () => {
+    await using world = await createWorld();
+    const { client, server } = world;
+    const recent = "-p udp --dport 1003 -m recent --name x --update --seconds 60 --hitcount 2 -j DROP";
+    await setUp(server, "iptables", [
+      "-A INPUT -p udp --dport 1001 -j DROP",
+      `-A INPUT ${recent}`,
+      "-A INPUT -p udp --dport 1003 -m recent --name x --set",
+      "-A INPUT -p udp -j ACCEPT",
+    ]);
+    await setUp(server, "nft", [
+      "add table inet t",
+      "add set inet t ports { type inet_service; elements = { 1002, 1004 }; }",
+      "add chain inet t in { type filter hook input priority -5; }",
+      "add rule inet t in udp dport @ports counter drop",
+      "add rule inet t in udp dport 1005 quota over 1000 bytes counter drop",
+    ]);
+    const result = await traceDuring(["drops", "--netns", server.netns], async () => {
+      await sendUdp(client, server.address, 1001, 11);
+      await sendUdp(client, server.address, 1002, 12);
+      await server.run("sh", "-c", "{ echo flush table inet t; nft -s list table inet t; } | nft -f -");
+      await sendUdp(client, server.address, 1001, 4);
+      await sendUdp(client, server.address, 1003, 7);
+      await sendUdp(client, server.address, 1004, 8);
+      await sendUdp(client, server.address, 1005, 30);
+    });
+    const findings = firewallFindings(result, server);
+    expect(findRule(findings, "1001")).toMatchObject({
+      severity: "problem",
+      count: 15,
+      rule: { packets: 15 },
+    });
+    expect(findRule(findings, "1003")).toMatchObject({ count: 5, rule: { packets: 5 } });
+    expect(findRule(findings, "@ports")).toMatchObject({ count: 20, rule: { packets: 8 } });
+    expect(findRule(findings, "@ports")?.evidence[0]).toContain("the rule was made anew during the run");
+    expect(findRule(findings, "1005")).toMatchObject({
+      severity: "problem",
+      rule: { text: "udp dport 1005 quota over 1000 bytes counter drop" },
+    });
+    expect(findings).toHaveLength(4);
+    await pasteAll(findings);
+    const left = await server.run("iptables", "-S", "INPUT");
+    expect(left.split("\n").filter((line) => line.startsWith("-A"))).toEqual([
+      expect.stringContaining("--set"),
+      "-A INPUT -p udp -j ACCEPT",
+    ]);
+    expect(await server.run("nft", "list", "chain", "inet", "t", "in")).not.toContain("drop");
+  });
+
   test("a steady stream that began before the run and goes on after it: one finding, no doubt left over", async () => {
     await using world = await createWorld();
     const { client, server } = world;

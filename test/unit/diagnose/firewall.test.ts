@@ -3,10 +3,11 @@ import { createLedger } from "../../../src/diagnose/rule.ts";
 import type { DropFact, Facts } from "../../../src/diagnose/facts.ts";
 import type { Finding } from "../../../src/diagnose/finding.ts";
 import { FIREWALL_RULES } from "../../../src/diagnose/rules/firewall/index.ts";
+import { tellKeeper } from "../../../src/diagnose/rules/firewall/keepers.ts";
 import { deltaNet } from "../../../src/evidence/net/delta.ts";
 import { changeOf } from "../../../src/evidence/change.ts";
 import { parseNet, type RawNet } from "../../../src/evidence/net/snapshot.ts";
-import type { NetDelta } from "../../../src/evidence/net/types.ts";
+import type { ListenerDelta, NetDelta } from "../../../src/evidence/net/types.ts";
 import { AFTER, BEFORE, readSnapshot } from "../evidence/fixtures.ts";
 import { makeDrop, makeFacts, makeNetwork, NETNS } from "./support.ts";
 
@@ -200,6 +201,44 @@ describe("counters and drops", () => {
     expect(findings[0]?.fix).toEqual([
       `ip netns exec web sh -c 'n=$(${tool} -S INPUT | grep -nxFm1 -e '\\''${rules[0]}'\\'') && ${tool} -D INPUT $((\${n%%:*} - 1))'`,
     ]);
+  });
+
+  test("few packets among many to ports where nobody listens are noise, others are not", () => {
+    const read = (
+      fields: Partial<DropFact>,
+      received: number,
+      { rule = "-A INPUT -j DROP", ports = [] }: { rule?: string; ports?: readonly number[] } = {},
+    ) => {
+      const change = legacy([`[0:0] ${rule}`], [`[3:30] ${rule}`]);
+      const idle = makeNetwork({ counters: { IpInReceives: received } });
+      const { rules, chains, state } = change;
+      const { configuration } = state;
+      const known = {
+        ...idle.state,
+        configuration: configuration && { ...configuration, listeners: [], sysctls: {} },
+      };
+      const listeners = ports.map((port) => ({ port }) as ListenerDelta);
+      const drops = [dropped(23, 3, { location: "nf_hook_slow", proto: "tcp", ...fields })];
+      const networks = [{ ...idle, rules, chains, state: known, listeners }];
+      return examine(makeFacts({ drops, networks })).findings[0];
+    };
+    expect(read({}, 10_000)).toMatchObject({ severity: "info", count: 3 });
+    expect(read({}, 10_000)?.evidence.at(-1)).toBe(
+      "nobody listens there, and they are 3 of 10,000 packets that were received: scanners, mostly",
+    );
+    expect(read({}, 100)?.severity).toBe("problem");
+    expect(read({}, 10_000, { ports: [23] })?.severity).toBe("problem");
+    expect(read({}, 10_000, { rule: "-A INPUT -p tcp -m tcp --dport 23 -j DROP" })?.severity).toBe("problem");
+    expect(read({ proto: "udp", destination: "224.0.0.251" }, 3)?.severity).toBe("info");
+  });
+
+  test.each([
+    ["ufw-user-input", "ufw keeps this rule and may put it back; what lasts: ufw allow 53/udp"],
+    ["f2b-sshd", "fail2ban keeps this rule and may put it back; what lasts: fail2ban-client unban 10.0.0.1"],
+    ["SUB", null],
+  ])("who keeps the rules of chain %s", (chain, told) => {
+    const place = { tool: "iptables", backend: "nft", family: "ip", table: "filter", chain } as const;
+    expect(tellKeeper(place, [dropped(53, 3)])).toBe(told);
   });
 
   test("a rule that was made anew during the run is one finding with all its drops", () => {

@@ -6,6 +6,7 @@ import { MAX_JUDGED, type Unexplained } from "./candidates.ts";
 import { acceptPolicy, deleteRule, listChain } from "./commands.ts";
 import { nameDrops } from "./count.ts";
 import { tellEffects, tellFlows, tellJumps } from "./evidence.ts";
+import { tellKeeper } from "./keepers.ts";
 import { judge, makeSubject } from "./match/condition.ts";
 import { describePolicy, describeRule } from "./rule-finding.ts";
 import type { PolicySuspect, RuleSuspect, Suspect } from "./suspect.ts";
@@ -68,6 +69,7 @@ export function candidateFinding(
     first?.kind === "rule" ? tellJumps(first.network, first.rule) : null,
     tellUnread(facts, netns),
     ...effects,
+    first === undefined || !isOne ? null : tellKeeper(placeOf(first), drops),
   ];
   return {
     id: "netfilter-rule",

@@ -7,6 +7,8 @@ import type { Explained } from "./attribute.ts";
 import { acceptPolicy, acceptThese, deleteElements, deleteRule, listChain } from "./commands.ts";
 import { tellCount } from "./count.ts";
 import { tellEffects, tellFlows, tellJumps } from "./evidence.ts";
+import { tellKeeper } from "./keepers.ts";
+import { tellNoise } from "./noise.ts";
 import type { PolicySuspect, RuleSuspect } from "./suspect.ts";
 import { tellPolicy, tellRule } from "./words.ts";
 
@@ -19,8 +21,8 @@ export interface Context {
 }
 
 /**
- * A rule whose own counter proves that it dropped. Always a problem: whether a drop is meant cannot be read from the rule, and who
- * asks why packets are missing wants to see it.
+ * A rule whose own counter proves that it dropped. A problem, but for noise: whether a drop is meant cannot be read from the rule,
+ * and who asks why packets are missing wants to see it.
  */
 export function ruleFinding(suspect: RuleSuspect, { facts, own, all, seen }: Context): Finding {
   const { network, rule, elements } = suspect;
@@ -28,6 +30,7 @@ export function ruleFinding(suspect: RuleSuspect, { facts, own, all, seen }: Con
   const others = all.flatMap(({ suspect: other }) =>
     other.kind === "rule" && other.network === network ? other.rule : [],
   );
+  const noise = tellNoise(facts, network, suspect, own.drops);
   const evidence = [
     tellCount(own, { all, seen, isFiltered: facts.isFiltered }),
     tellFlows(own.drops),
@@ -38,10 +41,12 @@ export function ruleFinding(suspect: RuleSuspect, { facts, own, all, seen }: Con
       : `elements: ${elements.map(({ key, packets }) => `${key} +${formatCount(packets.delta ?? 0)}`).join(", ")}`,
     own.isReset ? null : tellPresence(rule),
     ...tellEffects(facts, network, own.drops, rule),
+    noise,
+    tellKeeper(rule, own.drops),
   ];
   return {
     id: "netfilter-rule",
-    severity: "problem",
+    severity: noise === null ? "problem" : "info",
     summary: tellRule(suspect, own.drops),
     count: own.count,
     netns: nameNetns(facts, network.netns.inode),
@@ -63,6 +68,7 @@ function tellPresence({ presence }: RuleDelta): string | null {
 export function policyFinding(suspect: PolicySuspect, { facts, own, all, seen }: Context): Finding {
   const { network, chain } = suspect;
   const place = findPlace(facts, network.netns.inode);
+  const noise = tellNoise(facts, network, null, own.drops);
   const evidence = [
     suspect.counted === null
       ? "nft does not count what meets a policy: no rule that can have dropped these packets is left"
@@ -70,10 +76,11 @@ export function policyFinding(suspect: PolicySuspect, { facts, own, all, seen }:
     tellFlows(own.drops),
     "no rule of the chain accepted them",
     ...tellEffects(facts, network, own.drops, null),
+    noise,
   ];
   return {
     id: "netfilter-policy",
-    severity: "problem",
+    severity: noise === null ? "problem" : "info",
     summary: tellPolicy(suspect, own.drops),
     count: own.count,
     netns: nameNetns(facts, network.netns.inode),

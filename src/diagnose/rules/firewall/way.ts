@@ -15,6 +15,9 @@ export interface Way {
 /** Chains are seldom nested deeper; a loop of jumps cannot be loaded. */
 const MAX_DEPTH = 8;
 
+/** Of more than so many jumps to a chain none is looked at: each may have several before it. */
+const MAX_JUMPS = 4;
+
 /** What a packet must be like to get to a rule, and the only way there; `way` is null where there are several or none. */
 export interface Reached {
   readonly match: RuleMatch;
@@ -41,7 +44,7 @@ export function createWays(
       .filter(({ number }) => number < (rule.number ?? 0))
       .map(({ match }) => match);
 
-  return function reach(rule, match, depth = 0): Reached {
+  return function reach(rule: RuleDelta, match: RuleMatch, depth = 0): Reached {
     const number = rule.number ?? 0;
     if (rule.hook !== null) return { match, way: { base: chainKey(rule), numbers: [number], past: [] } };
     const lead = depth < MAX_DEPTH ? jumps(rule) : [];
@@ -49,10 +52,12 @@ export function createWays(
     if (jump === undefined) return { match: { ...match, isComplete: false }, way: null };
     if (lead.length > 1) {
       // However many ways there are: where one is open to all, nothing more is asked of a packet.
-      const isOpen = lead.some((one) => {
-        const found = reach(one, toChain(one, rule.chain), depth + 1).match;
-        return found.isComplete && found.conditions.length === 0;
-      });
+      const isOpen =
+        lead.length <= MAX_JUMPS &&
+        lead.some((one) => {
+          const found = reach(one, toChain(one, rule.chain), depth + 1).match;
+          return found.isComplete && found.conditions.length === 0;
+        });
       return { match: isOpen ? match : { ...match, isComplete: false }, way: null };
     }
     const before = reach(jump, toChain(jump, rule.chain), depth + 1);
@@ -70,7 +75,7 @@ export function createWays(
               past: [...before.way.past, ...pastOf(rule)],
             },
     };
-  } as (rule: RuleDelta, match: RuleMatch, depth?: number) => Reached;
+  };
 
   function toChain(jump: RuleDelta, chain: string): RuleMatch {
     const own = read(jump, chain);
