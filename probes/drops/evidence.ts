@@ -55,6 +55,9 @@ export function createEvidenceBook(context: Pick<RunContext, "ask" | "notice">):
   };
 }
 
+/** As the sections of a snapshot say it (src/evidence/net/section-reader.ts). */
+const NOT_INSTALLED = "not installed";
+
 /** Namespaces named in one notice. */
 const MAX_NAMED = 3;
 
@@ -67,12 +70,17 @@ export function listGaps(networks: readonly NetDelta[]): string[] {
     missing
       // What got stuck is told; what would have been asked after it is the same gap.
       .filter(({ why }) => !why.startsWith("not asked, because"))
-      .map((item) => ({ netns, ...item })),
+      // A tool that is not there misses for all that it would have been asked.
+      .map(({ what, why }) => ({
+        netns,
+        why,
+        what: why === NOT_INSTALLED ? (what.split(" ")[0] ?? what) : what,
+      })),
   );
   return [...Map.groupBy(gaps, ({ what, why }) => JSON.stringify([what, why])).values()].flatMap((group) => {
     const [first] = group;
     if (first === undefined) return [];
-    if (first.why === "not installed")
+    if (first.why === NOT_INSTALLED)
       return `${first.what} is not installed: its evidence is missing; trace doctor names the package`;
     const names = [...new Set(group.map(({ netns }) => netns.name ?? String(netns.inode)))];
     const shown = names.slice(0, MAX_NAMED).join(", ");
