@@ -58,6 +58,12 @@ export function createEvidenceBook(context: Pick<RunContext, "ask" | "notice">):
 /** As the sections of a snapshot say it (src/evidence/net/section-reader.ts). */
 const NOT_INSTALLED = "not installed";
 
+/** What a snapshot calls the parts of a namespace that are read together. */
+const WHOLES: Readonly<Record<string, string>> = {
+  "/proc/net": "counters, rules and settings",
+  configuration: "rules and settings",
+};
+
 /** Namespaces named in one notice. */
 const MAX_NAMED = 3;
 
@@ -86,13 +92,11 @@ export function listGaps(networks: readonly NetDelta[]): string[] {
     const shown = names.slice(0, MAX_NAMED).join(", ");
     const rest = names.length - MAX_NAMED;
     const where = `${names.length === 1 ? "namespace" : "namespaces"} ${shown}${rest > 0 ? ` and ${rest} more` : ""}`;
-    const what =
-      first.what === "/proc/net"
-        ? "counters, rules and settings"
-        : first.what === "configuration"
-          ? "rules and settings"
-          : first.what;
-    return `${what} of ${where} could not be read: ${first.why}`;
+    const whole = WHOLES[first.what];
+    // Of a tool that was cut off what it had said by then is used.
+    return whole === undefined
+      ? `${first.what} of ${where} could not be read in full: ${first.why}`
+      : `${whole} of ${where} could not be read: ${first.why}`;
   });
 }
 
