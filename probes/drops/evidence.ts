@@ -46,7 +46,7 @@ export function createEvidenceBook(context: Pick<RunContext, "ask" | "notice">):
       ends[key] = Array.isArray(value) ? (value as readonly unknown[]).filter(isRawNet) : [];
       if (key === "before") return;
       deltas = deltaNets(ends.before.map(parseNet), ends.after.map(parseNet));
-      for (const message of listGaps(deltas)) context.notice("info", "degraded", message);
+      for (const { level, message } of listGaps(deltas)) context.notice(level, "degraded", message);
       for (const socket of deltas.flatMap(socketsOfInterest))
         context.ask({ fact: "owner", key: String(socket) });
     },
@@ -57,6 +57,15 @@ export function createEvidenceBook(context: Pick<RunContext, "ask" | "notice">):
 
 /** As the sections of a snapshot say it (src/evidence/net/section-reader.ts). */
 const NOT_INSTALLED = "not installed";
+
+/** A gap that another run, or --netns, may fill: worth a line also for whoever did not ask for notes. Others (gone, no such tool) stay. */
+const OUT_OF_TIME =
+  /no answer|no time left|took longer than|the time for all namespaces|this host has more than/;
+
+interface Gap {
+  readonly level: "info" | "warning";
+  readonly message: string;
+}
 
 /** What a snapshot calls the parts of a namespace that are read together. */
 const WHOLES: Readonly<Record<string, string>> = {
@@ -71,7 +80,7 @@ const MAX_NAMED = 3;
  * What the findings had to do without, in words: a namespace that did not answer, a tool that is not installed. One
  * sentence for each reason, however many namespaces share it.
  */
-export function listGaps(networks: readonly NetDelta[]): string[] {
+export function listGaps(networks: readonly NetDelta[]): Gap[] {
   const gaps = networks.flatMap(({ netns, missing }) =>
     missing
       // What got stuck is told; what would have been asked after it is the same gap.
@@ -87,16 +96,21 @@ export function listGaps(networks: readonly NetDelta[]): string[] {
     const [first] = group;
     if (first === undefined) return [];
     if (first.why === NOT_INSTALLED)
-      return `${first.what} is not installed: its evidence is missing; trace doctor names the package`;
+      return {
+        level: "info" as const,
+        message: `${first.what} is not installed: its evidence is missing; trace doctor names the package`,
+      };
     const names = [...new Set(group.map(({ netns }) => netns.name ?? String(netns.inode)))];
     const shown = names.slice(0, MAX_NAMED).join(", ");
     const rest = names.length - MAX_NAMED;
     const where = `${names.length === 1 ? "namespace" : "namespaces"} ${shown}${rest > 0 ? ` and ${rest} more` : ""}`;
     const whole = WHOLES[first.what];
     // Of a tool that was cut off what it had said by then is used.
-    return whole === undefined
-      ? `${first.what} of ${where} could not be read in full: ${first.why}`
-      : `${whole} of ${where} could not be read: ${first.why}`;
+    const message =
+      whole === undefined
+        ? `${first.what} of ${where} could not be read in full: ${first.why}`
+        : `${whole} of ${where} could not be read: ${first.why}`;
+    return { level: OUT_OF_TIME.test(first.why) ? ("warning" as const) : ("info" as const), message };
   });
 }
 
