@@ -118,7 +118,8 @@ export function runDrops(context: RunContext): ProbeRun {
       }
       if (fact.fact === "network" && fact.key === "after") {
         evidence.networks().forEach(names.learnNetwork);
-        for (const message of listGaps(evidence.networks())) context.notice("info", "degraded", message);
+        for (const { level, message } of listGaps(evidence.networks()))
+          context.notice(level, "degraded", message);
       }
       if (fact.fact === "network" && fact.key === "before") {
         hasSnapshot = true;

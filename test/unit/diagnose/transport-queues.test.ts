@@ -86,6 +86,22 @@ describe("the accept queue", () => {
     ]);
   });
 
+  test("is found by who waits in it where there is no ss to tell lengths and counts", () => {
+    const unknown = { backlog: null, drops: { before: null, after: null, delta: null } };
+    const listeners = [
+      makeListener({ port: 80, queued: 1, ...unknown }),
+      makeListener({ port: 8080, queued: 6, ...unknown }),
+    ];
+    const counters = { TcpExtListenOverflows: 36, TcpExtListenDrops: 36 };
+    const [finding] = examine(
+      makeFacts({ networks: [makeNetwork({ counters, delta: { listeners } })], owners }),
+    );
+    expect(finding?.summary).toContain("0.0.0.0:8080");
+    expect(finding?.evidence[0]).toBe(
+      "listener 0.0.0.0:8080 of gunicorn (pid 4211): 6 waiting to be accepted at the end",
+    );
+  });
+
   test("once is suspicious, and a listener that is gone is not made up", () => {
     const [finding] = examine(
       makeFacts({

@@ -11,7 +11,7 @@ test("what could not be read is told once for each reason, with the namespaces i
   const without = (name: string, ...missing: { what: string; why: string }[]) =>
     makeNetwork({ name, delta: { missing } });
   const networks = [
-    without("a", { what: "nft -j", why: "not installed" }),
+    without("a", { what: "nft -j", why: "not installed" }, { what: "nft -a", why: "not installed" }),
     without(
       "b",
       { what: "nft -j", why: "not installed" },
@@ -21,10 +21,10 @@ test("what could not be read is told once for each reason, with the namespaces i
       without(name, { what: "configuration", why: "the time for all namespaces (5 s) was over" }),
     ),
   ];
-  expect(listGaps(networks)).toEqual([
-    "nft -j is not installed: its evidence is missing; trace doctor names the package",
-    "counters, rules and settings of namespace b could not be read: took longer than 2 s",
-    "rules and settings of namespaces c, d, e and 1 more could not be read: the time for all namespaces (5 s) was over",
+  expect(listGaps(networks).map(({ level, message }) => `${level}: ${message}`)).toEqual([
+    "info: nft is not installed: its evidence is missing; trace doctor names the package",
+    "warning: counters, rules and settings of namespace b could not be read: took longer than 2 s",
+    "warning: rules and settings of namespaces c, d, e and 1 more could not be read: the time for all namespaces (5 s) was over",
   ]);
   expect(listGaps([makeNetwork()])).toEqual([]);
 });

@@ -164,7 +164,8 @@ function tellWhere(
   if (listener !== null) return hostPort(listener.address, listener.port);
   const ports = tellShares(rankDrops(drops, ({ destinationPort }) => destinationPort));
   if (ports !== null) return `port ${ports}`;
-  return knowsListeners(network, "tcp")
+  const isTold = network?.listeners.every(({ backlog }) => backlog !== null) ?? false;
+  return knowsListeners(network, "tcp") && isTold
     ? "a listener that is closed by now"
     : "a listener (which one could not be read in time)";
 }
@@ -174,10 +175,11 @@ export function tellListener(facts: Facts, network: NetDelta | null, listener: L
   const { address, port, inode, drops, queued, backlog } = listener;
   const [limit] = readNumbers(facts, network, "net.core.somaxconn");
   return [
-    `listener ${hostPort(address, port)} of ${tellOwner(facts, inode)}: refused +${formatCount(drops.delta ?? 0)}`,
+    `listener ${hostPort(address, port)} of ${tellOwner(facts, inode)}: `,
+    drops.delta === null ? "" : `refused +${formatCount(drops.delta)}, `,
     backlog === null
-      ? `, ${formatCount(queued)} waiting to be accepted at the end`
-      : `, ${formatCount(queued)} waiting of ${formatCount(backlog)} (backlog) at the end`,
+      ? `${formatCount(queued)} waiting to be accepted at the end`
+      : `${formatCount(queued)} waiting of ${formatCount(backlog)} (backlog) at the end`,
     limit === undefined ? "" : `; net.core.somaxconn = ${formatCount(limit)}`,
   ].join("");
 }

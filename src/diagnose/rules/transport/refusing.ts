@@ -28,6 +28,9 @@ export function findOverflowing(
   const listeners = network?.listeners ?? [];
   const full = listeners.filter(isFull);
   if (full.length > 0) return full;
+  // Without ss neither counts nor lengths are known: who has most waiting is the one.
+  const waiting = listeners.filter(({ queued, backlog }) => backlog === null && queued > 0);
+  if (waiting.length > 0) return waiting.toSorted((a, b) => b.queued - a.queued).slice(0, 1);
   const ports = new Set(drops.map(({ destinationPort }) => destinationPort));
   return listeners.filter(({ port }) => ports.has(port));
 }

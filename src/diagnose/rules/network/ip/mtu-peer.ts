@@ -8,7 +8,7 @@ import { findNetwork, type DropFact, type Facts } from "../../../facts.ts";
 import type { Finding } from "../../../finding.ts";
 import type { Ledger, Rule } from "../../../rule.ts";
 import { isVague } from "../../../select.ts";
-import { findPlace } from "../../../where.ts";
+import { findPlace, tellNetns } from "../../../where.ts";
 import { findInterface, findLink, linksOf, otherEnd, setLink, tellDevice } from "../support/devices.ts";
 import { groupByDevice, isFreedAt, meanSize, openDrops, tellFlows } from "../support/drops.ts";
 import { makeFinding } from "../support/finding.ts";
@@ -95,7 +95,7 @@ function tell(
       `${plural(count, "packet")}${size === null ? "" : ` of ${formatCount(size)} bytes on average`} did not fit; nobody is told, the sender gets no ICMP message`,
       refused === null
         ? null
-        : `RX dropped of ${tellDevice(facts, peer.netns.inode, peer.link.name)} +${formatCount(refused)}`,
+        : `RX dropped of ${peer.link.name} +${formatCount(refused)}, in ${tellNetns(facts, peer.netns.inode)}`,
       tellCounters(network, ["IpOutDiscards", "UdpSndbufErrors", "Ip6OutDiscards", "TcpRetransSegs"]),
       isWithoutIpv6
         ? `below ${IPV6_LEAST_MTU} IPv6 is off on ${peer.link.name}${lost6.length === 0 ? "" : `: ${plural(countDrops(lost6), "IPv6 packet")} lost too`}`
