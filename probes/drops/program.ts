@@ -5,6 +5,7 @@ import type { NetnsInfo } from "../../src/host/namespaces.ts";
 import type { JsonObject, PrepareContext, Prepared } from "../../src/probe/define.ts";
 import type { AddressBlock } from "../../src/probe/filters.ts";
 import { literal, type ProgramVariables } from "../../src/probe/render.ts";
+import { netnsPrefix } from "../../src/diagnose/commands.ts";
 import { nearest } from "../../src/text/nearest.ts";
 
 /** Reasons that come in floods: each gets a scalar counter (30 ns an event instead of 110, measured on bpftrace 0.17). */
@@ -114,8 +115,14 @@ function resolveReasons(
   });
 }
 
-async function whereVariables({ options, findNetns, listNetns }: PrepareContext): Promise<ProgramVariables> {
+async function whereVariables({
+  options,
+  findNetns,
+  listNetns,
+  findDevice,
+}: PrepareContext): Promise<ProgramVariables> {
   const variables: { [name: string]: ProgramVariables[string] } = { netns: false, dev: false };
+  let only: NetnsInfo | null = null;
   if (options.netns !== undefined) {
     const info = await findNetns(options.netns);
     if (info === null) {
@@ -130,14 +137,28 @@ async function whereVariables({ options, findNetns, listNetns }: PrepareContext)
         },
       );
     }
+    only = info;
     variables["netns"] = true;
     variables["netnsInode"] = info.inode;
   }
   if (options.dev !== undefined) {
+    const name = literal(options.dev, "--dev");
+    const devices = await findDevice(options.dev, only);
+    if (devices !== null && !devices.isThere) throw unknownDevice(options.dev, devices.names, only);
     variables["dev"] = true;
-    variables["devName"] = literal(options.dev, "--dev");
+    variables["devName"] = name;
   }
   return variables;
+}
+
+function unknownDevice(name: string, known: readonly string[], only: NetnsInfo | null): TraceError {
+  const close = nearest(name, known);
+  const where = only === null ? "" : ` in namespace ${JSON.stringify(only.name ?? String(only.inode))}`;
+  const names = (close.length > 0 ? close : known.slice(0, 8)).join(", ");
+  return new TraceError(EXIT.usage, `--dev: there is no network device ${JSON.stringify(name)}${where}`, {
+    why: `${close.length > 0 ? "the nearest" : "known here"}: ${names || "none"}`,
+    hint: `${netnsPrefix(only)}ip -br link`,
+  });
 }
 
 function packetVariables({ options }: PrepareContext): ProgramVariables {

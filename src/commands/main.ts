@@ -47,6 +47,10 @@ export async function main(argv: readonly string[], io: CommandIo): Promise<void
     } else if (wanted !== null && wanted !== "help") {
       throw unknownCommand(wanted, probes);
     } else await addEverything(program, probes, io);
+    if (argv.length === 0) {
+      io.stderr.write(program.helpInformation());
+      return io.exit(EXIT.usage);
+    }
     await program.parseAsync([...argv], { from: "user" });
   } catch (error) {
     io.exit(reportError(error, argv, definition, io));

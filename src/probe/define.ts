@@ -62,6 +62,11 @@ export interface PrepareContext {
   findNetns(text: string): Promise<NetnsInfo | null>;
   /** All namespaces there are now. */
   listNetns(): Promise<readonly NetnsInfo[]>;
+  /** Whether a device of that name is in this namespace (null: in any), and which are; null where that cannot be told. */
+  findDevice(
+    name: string,
+    netns: NetnsInfo | null,
+  ): Promise<{ readonly isThere: boolean; readonly names: readonly string[] } | null>;
 }
 
 export interface Prepared {

@@ -60,7 +60,12 @@ function usage(option: string, text: string, why: string, hint: string | null): 
 export function parseInteger(text: string, option: string, low: number, high: number): number {
   const value = /^\d{1,10}$/.test(text) ? Number(text) : NaN;
   if (!(value >= low && value <= high))
-    throw usage(option, text, `a whole number from ${low} to ${high} is expected`, null);
+    throw usage(
+      option,
+      text,
+      `a whole number from ${low} to ${high} is expected`,
+      `${option} ${low === 1 && high === 65_535 ? 443 : Math.max(1, low)}`,
+    );
   return value;
 }
 

@@ -1,5 +1,6 @@
 import type { HostFacts } from "../host/facts.ts";
-import { createNetnsDirectory, type NetnsDirectory } from "../host/namespaces.ts";
+import { findDevice } from "../evidence/devices.ts";
+import { createNetnsDirectory, type NetnsDirectory, type NetnsInfo } from "../host/namespaces.ts";
 import { readTracepoint } from "../host/tracefs.ts";
 import { requireAttach } from "./attach.ts";
 import type { Options, Prepared, ProbeDefinition } from "./define.ts";
@@ -38,6 +39,17 @@ export async function prepareProgram(
     async listNetns() {
       await look();
       return netns.list();
+    },
+    async findDevice(name, only) {
+      await look();
+      const places = only === null ? netns.list() : [only];
+      const isOwn = (place: NetnsInfo) => place.kind === "host";
+      const paths = places.map((place) => (isOwn(place) ? null : (place.path ?? "/nowhere")));
+      // Our own first: most devices that somebody asks for are there, and it costs the least.
+      return findDevice(name, [
+        ...paths.filter((path) => path === null),
+        ...paths.filter((path) => path !== null),
+      ]);
     },
   });
   const script = renderProgram(template, prepared.variables);

@@ -1,9 +1,9 @@
 import { readFile, stat } from "node:fs/promises";
+import { readDevices } from "../evidence/devices.ts";
 import { collectKernelThreads } from "../evidence/kthreads/collect.ts";
 import { collectNet, leaveOut } from "../evidence/net/snapshot.ts";
 import type { NetnsDirectory } from "../host/namespaces.ts";
 import { createSocketDirectory } from "../host/sockets.ts";
-import { runTool } from "../launch/tool.ts";
 import type { Json } from "../probe/define.ts";
 import type { Providers } from "./live.ts";
 import { createSymbolProviders } from "./symbol-providers.ts";
@@ -67,9 +67,10 @@ export function createProviders(netns: NetnsDirectory, first: number | null): Pr
       if (known === undefined)
         devices.set(
           inode,
-          (known = find(inode).then((info) =>
-            info === null ? new Map() : readDevices(info.kind === "host" ? null : info.path),
-          )),
+          (known = find(inode).then(async (info) => {
+            const names = info === null ? null : await readDevices(info.kind === "host" ? null : info.path);
+            return names ?? new Map<number, string>();
+          })),
         );
       return (await known).get(ifindex) ?? null;
     },
@@ -102,20 +103,6 @@ async function readNetnsInode(path: string): Promise<number | null> {
   return stat(path).then(
     (found) => found.ino,
     () => null,
-  );
-}
-
-/** Device names of a namespace by index. `path`: of the namespace, null for our own. */
-async function readDevices(path: string | null): Promise<Map<number, string>> {
-  const command = ["ip", "-j", "link", "show"];
-  const [tool = "ip", ...args] = path === null ? command : ["nsenter", `--net=${path}`, "--", ...command];
-  const result = await runTool(tool, args);
-  if (!result.ok) return new Map();
-  const links = JSON.parse(result.stdout) as { ifindex?: number; ifname?: string }[];
-  return new Map(
-    links.flatMap((link) =>
-      link.ifindex === undefined || link.ifname === undefined ? [] : [[link.ifindex, link.ifname] as const],
-    ),
   );
 }
 

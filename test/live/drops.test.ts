@@ -229,6 +229,26 @@ describe("trace drops filters in the kernel", () => {
     const ends = await Promise.all(runs.map(({ run }) => run.stop()));
     expect(ends.map((end) => end.summary["drops"].total)).toEqual(runs.map((run) => run.count));
   });
+
+  test("a device that is nowhere, or in another namespace, is refused with the nearest there are", async () => {
+    await using world = await createWorld();
+    const { client, server } = world;
+    const refuse = async (...filters: string[]) => {
+      await using run = startTrace(["drops", "--no-profile", ...filters]);
+      // Awaited here: leaving the block ends the run.
+      return await run.done;
+    };
+    const [nowhere, elsewhere] = await Promise.all([
+      refuse("--dev", `${server.dev}x`),
+      refuse("--dev", server.dev, "--netns", client.netns),
+    ]);
+    expect(nowhere.code).toBe(2);
+    expect(nowhere.stderr).toContain(`there is no network device "${server.dev}x"\n  why: the nearest: `);
+    expect(nowhere.stderr).toContain(server.dev);
+    expect(elsewhere.code).toBe(2);
+    expect(elsewhere.stderr).toContain(`in namespace "${client.netns}"`);
+    expect(elsewhere.stderr).toContain(`try: ip netns exec ${client.netns} ip -br link`);
+  });
 });
 
 describe("what trace drops leaves behind", () => {

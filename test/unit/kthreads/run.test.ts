@@ -150,6 +150,7 @@ describe("the program of trace kthreads", () => {
       tracepoint: async (name) => (has(name) ? format : null),
       findNetns: async () => null,
       listNetns: async () => [],
+      findDevice: async () => null,
     });
   const template = () => readFile(new URL("../../../probes/kthreads/kthreads.bt", import.meta.url), "utf8");
 

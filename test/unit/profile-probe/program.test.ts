@@ -35,6 +35,7 @@ async function render(machine: Machine, options: Options = {}): Promise<string> 
     tracepoint: async () => null,
     findNetns: async () => null,
     listNetns: async () => [],
+    findDevice: async () => null,
   };
   const prepared = await prepareProfile(context);
   return renderProgram(template, prepared.variables);
