@@ -168,10 +168,12 @@ function holderTable(group: OomGroupFacts, { samples, recent }: ReportInput): Bl
 function earlierLine({ earlier }: ReportInput): Block[] {
   const last = earlier?.at(-1);
   if (earlier === null || last === undefined) return [];
+  const key = scopeKey(last);
+  const place = key === "(unknown)" ? "" : key === "(host)" ? " (host)" : ` in ${sayName(key)}`;
   return [
     {
       kind: "text",
-      text: `${plural(earlier.length, "earlier kill")} since boot, the last one ${sayName(last.victim.comm)} in ${sayName(scopeKey(last))}.\nAll of them: trace oom --log dmesg`,
+      text: `${plural(earlier.length, "earlier kill")} since boot in the kernel's log, the last one ${sayName(last.victim.comm)}${place}.\nAll of them: trace oom --log dmesg`,
       tone: "dim",
     },
   ];

@@ -127,7 +127,7 @@ export function runOom(context: RunContext): ProbeRun {
       context.notice(
         "warning",
         "degraded",
-        `the kernel log (/dev/kmsg) cannot be read (${typeof value === "string" ? value : "unknown"}): limits and task tables are missing`,
+        `the kernel log (/dev/kmsg) cannot be read (${typeof value === "string" ? value : "unknown"}): figures of use and task tables are missing, and limits where there are several`,
       );
     }
     settle();
@@ -136,7 +136,15 @@ export function runOom(context: RunContext): ProbeRun {
   function readSaved({ key, value }: Fact): void {
     if (key === "lines") take(parsedLines(value));
     else if (key === "counts" && value !== null && typeof value === "object" && !Array.isArray(value)) {
-      const { malformed, truncated, cut } = value as JsonObject;
+      const { records, foreign, malformed, truncated, cut } = value as JsonObject;
+      if (records === 0)
+        context.notice(
+          "warning",
+          "no-kernel-lines",
+          typeof foreign === "number" && foreign > 0
+            ? `the log has no line of the kernel, only of other programs (${String(foreign)} lines)`
+            : "the log has no line of the kernel",
+        );
       if (typeof malformed === "number" && malformed > 0)
         context.notice("warning", "malformed", "lines of the log that break its format", malformed);
       if (typeof truncated === "number" && truncated > 0)

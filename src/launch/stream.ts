@@ -2,8 +2,8 @@ import { execa } from "execa";
 import { EXIT, TraceError } from "../error.ts";
 
 /**
- * The standard output of a tool, as it comes; the tool is ended when the reader stops early. Throws TraceError when it is not there (host)
- * or fails (failed), after what it printed. Messages come in English, and system folders are searched also where PATH lacks them.
+ * The standard output of a tool, as it comes; the tool is ended when the reader stops early. Throws TraceError when it is not there or may not
+ * read what it shows (host), or fails (failed), after what it printed. Messages come in English, and system folders are searched also where PATH lacks them.
  */
 export async function* streamTool(command: string, args: readonly string[]): AsyncGenerator<Uint8Array> {
   const child = execa(command, args, {
@@ -29,8 +29,9 @@ export async function* streamTool(command: string, args: readonly string[]): Asy
     });
   }
   const said = Buffer.from(result.stderr).toString().trim().split("\n").at(-1) ?? "";
-  throw new TraceError(EXIT.failed, `${command} failed`, {
+  const isForbidden = /operation not permitted|permission denied/i.test(said) && process.getuid?.() !== 0;
+  throw new TraceError(isForbidden ? EXIT.host : EXIT.failed, `${command} failed`, {
     why: said === "" ? `exit status ${result.exitCode ?? "unknown"}` : said.slice(0, 300),
-    hint: `${command} ${args.join(" ")}`,
+    hint: isForbidden ? "run it as root" : `${command} ${args.join(" ")}`,
   });
 }

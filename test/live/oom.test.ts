@@ -58,17 +58,6 @@ test.runIf(canLimit)("a kill: whose limit, who asked, who died, who held the mem
   for (const record of records) expect(check(record)).toEqual([]);
 });
 
-test.runIf(canLimit)("a parent's limit: both cgroups are named", async () => {
-  await using parent = createMemoryCgroup(name(), LIMIT);
-  const child = parent.child("inner");
-  await using run = startTrace(["oom", "--no-profile"]);
-  await run.ready();
-  const { pid } = await child.perl(HOG);
-  const kill = await run.until((record) => record.type === "oom" && record["victim"].pid === pid);
-  expect(kill["scope"]).toMatchObject({ kind: "memcg", cgroup: parent.path, limitBytes: LIMIT });
-  expect(kill["victim"].cgroup).toBe(child.path);
-});
-
 test.runIf(canLimit)(
   "a storm beyond the kernel's report limit: each kill once, each with its cgroup",
   async () => {
@@ -94,14 +83,17 @@ test.runIf(canLimit)(
   },
 );
 
-test.runIf(canLimit)("who had grown: the rate over the seconds before the kill", async () => {
-  await using cgroup = createMemoryCgroup(name(), 48 * MIB);
+test.runIf(canLimit)("a parent's limit: both cgroups are named; who had grown before the kill", async () => {
+  await using parent = createMemoryCgroup(name(), 48 * MIB);
+  const child = parent.child("inner");
   await using run = startTrace(["oom", "--no-profile"]);
   await run.ready();
   // 2 MiB every 0.2 s until the limit: 10 MiB a second.
   const hog = "for (;;) { push @x, q(a) x 2_097_152; select undef, undef, undef, 0.2 }";
-  const { pid } = await cgroup.perl(hog);
+  const { pid } = await child.perl(hog);
   const kill = await run.until((record) => record.type === "oom" && record["victim"].pid === pid);
+  expect(kill["scope"]).toMatchObject({ kind: "memcg", cgroup: parent.path, limitBytes: 48 * MIB });
+  expect(kill["victim"].cgroup).toBe(child.path);
   expect(kill["victim"].growthBytesPerSecond).toBeGreaterThan(3 * MIB);
   expect(kill["victim"].growthBytesPerSecond).toBeLessThan(30 * MIB);
   expect(kill["tasks"][0].growthBytesPerSecond).toBe(kill["victim"].growthBytesPerSecond);

@@ -40,15 +40,31 @@ function boundHog(facts: OomGroupFacts): string[] {
   if (holders === null || victim.cgroup === null || holders.largest.pid !== victim.pid) return [];
   const owner = findOwner(victim.cgroup);
   const rss = holders.largest.rssBytes;
-  if (owner.kind !== "systemd" || owner.unit === null || rss === null) return [];
-  return [`systemctl set-property ${shellWord(owner.unit)} MemoryHigh=${sizeWord(roundUpSize(rss * 0.75))}`];
+  if (rss === null) return [];
+  const bound = `MemoryHigh=${sizeWord(roundUpSize(rss * 0.75))}`;
+  return owner.kind === "systemd" && owner.unit !== null
+    ? [`systemctl set-property ${shellWord(owner.unit)} ${bound}`]
+    : [
+        `# start ${sayName(holders.largest.comm)} with a bound of its own: systemd-run --scope -p ${bound} -- COMMAND`,
+      ];
 }
 
 /** Keeps a service alive at the next shortage: a reserve for its memory and a lower score for its processes. */
 function protect(facts: OomGroupFacts): string[] {
-  const owner = facts.sample.victim.cgroup === null ? null : findOwner(facts.sample.victim.cgroup);
-  if (owner?.kind !== "systemd" || owner.unit === null || !owner.unit.endsWith(".service")) return [];
+  const { cgroup, pid } = facts.sample.victim;
+  const owner = cgroup === null ? null : findOwner(cgroup);
   const victim = facts.victims[0]?.largestBytes ?? null;
+  const isService = owner?.kind === "systemd" && owner.unit?.endsWith(".service") === true;
+  if (owner === null || owner.unit === null || !isService) {
+    // The hog itself is better bound than protected.
+    if (findHolders(facts.sample)?.largest.pid === pid) return [];
+    return [
+      ...(owner?.kind === "cgroup" && cgroup !== null && cgroup !== "/" && victim !== null
+        ? [`echo ${String(roundUpSize(victim))} > ${shellWord(`/sys/fs/cgroup${cgroup}/memory.low`)}`]
+        : []),
+      `# start ${sayName(facts.sample.victim.comm)} so that it is killed last: choom -n -500 -- COMMAND`,
+    ];
+  }
   const unit = shellWord(owner.unit);
   const reserve =
     victim === null ? [] : [`systemctl set-property ${unit} MemoryLow=${sizeWord(roundUpSize(victim))}`];
