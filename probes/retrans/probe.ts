@@ -8,7 +8,8 @@ export default defineProbe({
   summary: "which TCP flows retransmit or are reset, and why",
   description: `Counts every TCP segment that is sent again, by flow and by what made the kernel send it (timeout, acknowledgements, loss probe,
 handshake), and every reset sent or received. Segments add up to the kernel's own TcpRetransSegs. Packets of the same connections that
-this host dropped meanwhile are counted beside: so the report can tell loss made here from loss on the way.`,
+this host dropped meanwhile are counted beside: so the report can tell loss made here from loss on the way.
+--pid and --comm choose by the owner of the socket, which the kernel cannot look up: trace chooses after counting.`,
   filters: ["pid", "comm", "netns", "host", "port"],
   hasEvents: true,
   needsBtf: true,

@@ -20,7 +20,9 @@ export interface Sample {
 /** Reads `S\twhat\tplace\ts0\ts1\td0\td1\tinode\tpid\tstack`, or `T` with a number after the pid; null when the text is not one. */
 export function parseSample(text: string): Sample | null {
   const parts = text.split("\t");
-  const head = parts[0] === "S" ? 8 : 9;
+  // The first recordings have neither pid nor number: the stack follows the inode.
+  const isFirst = !/^\d+$/.test(parts[8] ?? "");
+  const head = isFirst ? 7 : parts[0] === "S" ? 8 : 9;
   const words = readWords(parts.slice(1, head + 1).join(","), head);
   if (words === null || parts.length < head + 2) return null;
   const [what = 0n, place = 0n, s0 = 0n, s1 = 0n, d0 = 0n, d1 = 0n, inode = 0n, pid = 0n, number = 0n] =

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { createRecordCheck } from "../support/schema.ts";
+import { paste } from "./support/firewall.ts";
 import { startTrace, traceDuring, type TraceRecord, type TraceResult } from "./support/trace.ts";
 import { createWorld, type Host } from "./support/world.ts";
 
@@ -41,6 +42,11 @@ function connect(from: Host, address: string, port: number, bytes: number, limit
   return from.run("perl", "-e", CLIENT, address, String(port), String(bytes), String(limit));
 }
 
+/** Opens connections and ends each at once, with SO_LINGER of 0 seconds. */
+const ABORTER = `use Socket qw(:all); my($ip,$port,$n)=@ARGV; $0='aborter';
+for(1..$n){ socket(my $s,PF_INET,SOCK_STREAM,6) or die; connect($s,sockaddr_in($port,inet_aton($ip))) or die;
+setsockopt($s,SOL_SOCKET,SO_LINGER,pack('ii',1,0)); close $s }`;
+
 /** RetransSegs of `/proc/net/snmp` in that namespace. */
 async function readRetransSegs(host: Host): Promise<number> {
   const [names = "", values = ""] = (await host.run("cat", "/proc/net/snmp"))
@@ -55,9 +61,14 @@ function segmentsIn(summary: TraceRecord, inode: number): number {
     .reduce((sum, row) => sum + row.segments, 0);
 }
 
-function findingsOf({
-  summary,
-}: TraceResult): { id: string; count: number; evidence: string[]; rule?: { text: string } }[] {
+function findingsOf({ summary }: TraceResult): {
+  id: string;
+  severity: string;
+  count: number;
+  evidence: string[];
+  fix: string[];
+  rule?: { text: string };
+}[] {
   return summary["findings"];
 }
 
@@ -232,17 +243,51 @@ describe("trace retrans says why", () => {
     );
   });
 
-  test("a full accept queue", async () => {
+  test("a full accept queue, from another host and over loopback", async () => {
     await using world = await createWorld();
     const { client, server } = world;
     await using _server = await startServer(server, PORT, 1, "deaf");
     const result = await traceDuring(ARGS, () =>
-      Promise.all(Array.from({ length: 5 }, () => connect(client, server.address, PORT, 1, 4))),
+      Promise.all([
+        ...Array.from({ length: 5 }, () => connect(client, server.address, PORT, 1, 4)),
+        ...Array.from({ length: 3 }, () => connect(server, "127.0.0.1", PORT, 1, 4)),
+      ]),
     );
     const ids = findingsOf(result).map(({ id }) => id);
     expect(ids.some((id) => id.includes("accept-queue"))).toBe(true);
     expect(ids).not.toContain("retrans-no-answer");
     expect(ids).not.toContain("retrans-path-loss");
+  });
+
+  test("resets: the program that ends connections at once, and the rule that refuses them", async () => {
+    await using world = await createWorld();
+    const { client, server } = world;
+    const reject = ["-p", "tcp", "--dport", String(PORT + 1), "-j", "REJECT", "--reject-with", "tcp-reset"];
+    await server.run("iptables", "-A", "INPUT", ...reject);
+    await using _server = await startServer(server, PORT);
+    const result = await traceDuring(["retrans", "--host", server.address, "--events"], async () => {
+      await client.run("perl", "-e", ABORTER, server.address, String(PORT), "6");
+      for (let index = 0; index < 6; index += 1) await connect(client, server.address, PORT + 1, 1, 4);
+    });
+    const { summary } = result;
+    // The rule's resets are sent by no socket: they are only received.
+    expect(summary["resets"]).toEqual({ sent: 6, received: 12 });
+    const sent = summary["resetFlows"].filter((row: { direction: string }) => row.direction === "sent");
+    expect(sent).toHaveLength(6);
+    for (const row of sent) {
+      // A closed socket has given back its port and is in no table of /proc.
+      expect(row).toMatchObject({ comm: "aborter", destinationPort: PORT, state: "CLOSE" });
+      expect(row.sourcePort).toBeGreaterThan(0);
+    }
+    expect(result.records.filter(({ type }) => type === "reset")).toHaveLength(18);
+    const rule = findingsOf(result).find(({ id }) => id === "reset-by-rule");
+    expect(rule).toMatchObject({ severity: "problem", count: 6, rule: { chain: "INPUT", number: 1 } });
+    expect(findingsOf(result)).toContainEqual(expect.objectContaining({ id: "reset-abort", count: 6 }));
+    expect(findingsOf(result).filter(({ severity }) => severity === "problem")).toHaveLength(1);
+    for (const command of rule?.fix ?? []) await paste(command);
+    expect(await server.run("iptables", "-S", "INPUT")).not.toContain("REJECT");
+    const check = await createRecordCheck("retrans");
+    for (const record of result.records) expect(check(record)).toEqual([]);
   });
 
   test("a shaper that drops on this host", async () => {

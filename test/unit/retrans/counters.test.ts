@@ -143,6 +143,11 @@ describe("records of the program", () => {
     expect(sample?.what).toEqual({ retransmit: { kind: "rto", state: "ESTABLISHED" } });
   });
 
+  it("reads a sample of the first recordings, without pid and number", () => {
+    const text = `T\t16908288\t${FLOW.replaceAll(",", "\t")}\t4711\t\n\ttcp_reset+135\n`;
+    expect(parseSample(text)).toMatchObject({ socket: 4711, pid: 0, number: 0n, frames: ["tcp_reset"] });
+  });
+
   it("reads an event that did not leave the host", () => {
     const event = parseEvent(`E\t5000000\t516\t${FLOW.replaceAll(",", "\t")}\t0\t4294967280\t0\t0\t0\t31`);
     expect(event).toMatchObject({ type: "retransmit", seconds: 0.005, segments: 0, error: -16, pid: 31 });

@@ -158,6 +158,125 @@ describe("handshakes", () => {
   });
 });
 
+describe("patterns", () => {
+  const flow = (index: number, fields: Partial<RetransFlow> = {}) =>
+    makeFlow({ sourcePort: 40000 + index, ...fields });
+
+  it.each([
+    ["one port of one host", (index: number) => flow(index)],
+    ["go to one host, on 5 ports", (index: number) => flow(index, { destinationPort: 80 + index })],
+    ["one port of 5 hosts", (index: number) => flow(index, { destination: `10.0.1.${index}` })],
+    [
+      "all from port 443 here to 5 hosts",
+      (index: number) =>
+        makeFlow({ sourcePort: 443, destination: `10.0.1.${index}`, destinationPort: 50_000 + index }),
+    ],
+    [
+      "5 hosts have nothing in common but this one",
+      (index: number) => flow(index, { destination: `10.0.1.${index}`, destinationPort: 80 + index }),
+    ],
+  ])("%s", (words, make) => {
+    const [finding] = examine([0, 1, 2, 3, 4].map((index) => make(index)));
+    expect(finding?.evidence.join("\n")).toContain(words);
+  });
+
+  it("needs more than three connections, and tells a host that stands out apart from the rest", () => {
+    expect(examine([flow(1), flow(2)])[0]?.evidence.join("\n")).not.toContain("pattern");
+    const findings = examine([
+      flow(1, { segments: 900 }),
+      flow(2, { destination: "10.0.0.3", segments: 20 }),
+      flow(3, { destination: "10.0.0.4", segments: 20 }),
+    ]);
+    expect(findings.map(({ summary, count }) => [summary.includes("10.0.0.2:443"), count])).toEqual([
+      [true, 900],
+      [false, 40],
+    ]);
+  });
+
+  it("counts a connection once when both ends send again", () => {
+    const back = makeFlow({
+      source: "10.0.0.2",
+      sourcePort: 443,
+      destination: "10.0.0.1",
+      destinationPort: 40000,
+    });
+    const [finding] = examine([makeFlow({ drops: [makeDrop()] }), { ...back, drops: [makeDrop()] }]);
+    expect(finding?.evidence.join("\n")).toContain("180 segments of 1 connection");
+  });
+});
+
+describe("which way was lost", () => {
+  it("says when only answers were", () => {
+    const answer = makeDrop({
+      source: "10.0.0.2",
+      sourcePort: 443,
+      destination: "10.0.0.1",
+      destinationPort: 40000,
+    });
+    const evidence = (drops: DropFact[]) => examine([makeFlow({ drops })])[0]?.evidence.join("\n");
+    expect(evidence([answer])).toContain("only answers (acknowledgements) were dropped");
+    expect(evidence([answer, makeDrop()])).not.toContain("only answers");
+  });
+});
+
+describe("resets", () => {
+  const reset = (fields: Partial<ResetFlow>): ResetFlow => ({
+    direction: "sent",
+    reason: "TCP_STATE",
+    state: "CLOSE",
+    source: "10.0.0.1",
+    sourcePort: 40000,
+    destination: "10.0.0.2",
+    destinationPort: 443,
+    netns: NETNS,
+    owner: { pid: 7, comm: "curl" },
+    count: 6,
+    ...fields,
+  });
+
+  it("names the program that throws connections away, with the kernel's reason", () => {
+    expect(examine([], [reset({})])).toMatchObject([
+      { id: "reset-abort", severity: "info", summary: expect.stringContaining("curl (pid 7)") as string },
+    ]);
+    expect(examine([], [reset({ reason: "TCP_ABORT_ON_MEMORY" })])).toMatchObject([{ severity: "problem" }]);
+  });
+
+  it("goes by the state where the kernel gives no reason, and takes no answer for an abort", () => {
+    expect(examine([], [reset({ reason: null })])).toMatchObject([{ id: "reset-abort" }]);
+    expect(examine([], [reset({ reason: null, state: "SYN_RECV" })])).toEqual([]);
+    expect(examine([], [reset({ reason: "TCP_TIMEWAIT_SOCKET", state: "TIME_WAIT" })])).toEqual([]);
+  });
+
+  it("tells a refused connection once when both ends are here", () => {
+    const attempt = reset({ direction: "received", reason: null, state: "SYN_SENT" });
+    const answer = reset({
+      reason: "NO_SOCKET",
+      state: null,
+      owner: null,
+      source: "10.0.0.2",
+      sourcePort: 443,
+      destination: "10.0.0.1",
+      destinationPort: 40000,
+    });
+    const findings = examine([], [attempt, answer]);
+    expect(findings.map(({ id }) => id)).toEqual(["reset-closed-port"]);
+    expect(findings[0]?.evidence.join("\n")).toContain("by curl (pid 7)");
+    expect(examine([], [attempt]).map(({ id }) => id)).toEqual(["reset-refused"]);
+  });
+
+  it("knows who ended open connections", () => {
+    const ended = reset({ direction: "received", reason: null, state: "ESTABLISHED" });
+    expect(examine([], [ended])).toMatchObject([{ id: "reset-by-peer", severity: "info", count: 6 }]);
+  });
+
+  it("says that a silent host is alive when it resets other connections", () => {
+    const silent = makeFlow({ segments: 2, packets: 2, byKind: { syn: 2 }, destinationPort: 444 });
+    const other = reset({ direction: "received", reason: null, state: "SYN_SENT" });
+    const finding = examine([silent], [other]).find(({ id }) => id === "retrans-no-answer");
+    expect(finding?.evidence.join("\n")).toContain("that host is alive");
+  });
+});
+
 describe("the rest", () => {
   it("says that a route went away", () => {
     const flow = makeFlow({ segments: 0, packets: 0, byKind: {}, unsent: [{ error: -113, count: 4 }] });

@@ -133,9 +133,9 @@ function assignRules(
 
 /** The SYN that was refused, as rules see packets. */
 function toPacket({ source, sourcePort, destination, destinationPort, count }: ResetFlow): DropFact {
-  const tuple = { proto: "tcp", source, sourcePort, destination, destinationPort, icmp: null };
+  const addresses = { proto: "tcp", source, sourcePort, destination, destinationPort, icmp: null };
   const place = { location: null, functions: [], hook: null, dev: null, netns: null };
-  return { reason: null, ...place, ...tuple, benign: false, count, bytes: 0 };
+  return { reason: null, ...place, ...addresses, benign: false, count, bytes: 0 };
 }
 
 function tellRejectRule(facts: Facts, suspect: RuleSuspect, flows: readonly ResetFlow[]): Finding {

@@ -47,11 +47,9 @@ function examineAborts(facts: Facts, resets: readonly ResetFlow[]): Finding[] {
             : `resets sent with ${first.reason}: ${entry?.meaning ?? ""}`,
           `to ${tellPeers(group)}; the peers see "connection reset by peer"`,
         ],
-        check: [
-          ...(entry?.check ?? ["nstat -az TcpExtTCPAbortOnData TcpExtTCPAbortOnClose TcpOutRsts"]).map(
-            (command) => inNetns(place, command),
-          ),
-        ],
+        check: (entry?.check ?? ["nstat -az TcpExtTCPAbortOnData TcpExtTCPAbortOnClose TcpOutRsts"]).map(
+          (command) => inNetns(place, command),
+        ),
         fix:
           first.reason === "TCP_ABORT_ON_MEMORY"
             ? [

@@ -60,15 +60,26 @@ export function tellTargets(
   return onePort === null ? many : `port ${onePort} of ${many}`;
 }
 
-/** `10.0.0.1:40000 → 10.0.0.2:443` of the flows with most segments. */
+/** The same for both ends of a connection: each can have something to send again. */
+function connectionOf({ source, sourcePort, destination, destinationPort }: RetransFlow): string {
+  return [`${source} ${sourcePort}`, `${destination} ${destinationPort}`].sort().join(" ");
+}
+
+/** `10.0.0.1:40000 → 10.0.0.2:443` of the connections with most segments, seen from the end that sent more. */
 export function listFlows(flows: readonly RetransFlow[], most = 3): string {
-  const shown = [...flows].sort((a, b) => b.segments - a.segments).slice(0, most);
+  const ends = [...flows].sort((a, b) => b.segments - a.segments);
+  const connections = [...Map.groupBy(ends, connectionOf).values()];
+  const shown = connections
+    .slice(0, most)
+    .flatMap(([first, ...others]) =>
+      first === undefined ? [] : [{ ...first, segments: first.segments + countSegments(others) }],
+    );
   const texts = shown.map((flow) => {
     const end = (address: string | null, port: number | null) => `${bracket(address ?? "*")}:${port ?? "*"}`;
     const owner = flow.owner === null ? "" : ` by ${tellProcess(flow.owner)}`;
     return `${end(flow.source, flow.sourcePort)} → ${end(flow.destination, flow.destinationPort)}${owner}, ${plural(flow.segments, "segment")}`;
   });
-  const rest = flows.length - shown.length;
+  const rest = connections.length - shown.length;
   return `${texts.join("; ")}${rest > 0 ? `; and ${plural(rest, "more connection")}` : ""}`;
 }
 
@@ -119,11 +130,6 @@ export function tellPattern(flows: readonly RetransFlow[]): string[] {
 
 /** `41 segments of 3 connections to 10.0.0.2:443`. */
 export function tellWhat(flows: readonly RetransFlow[]): string {
-  // Both ends of a connection can have something to send again.
-  const connections = new Set(
-    flows.map((flow) =>
-      [`${flow.source} ${flow.sourcePort}`, `${flow.destination} ${flow.destinationPort}`].sort().join(" "),
-    ),
-  ).size;
+  const connections = Map.groupBy(flows, connectionOf).size;
   return `${plural(countSegments(flows), "segment")} of ${plural(connections, "connection")} to ${tellTargets(flows)}`;
 }
