@@ -10,7 +10,6 @@ handshake), and every reset sent or received. Segments add up to the kernel's ow
 this host dropped meanwhile are counted beside: so the report can tell loss made here from loss on the way.`,
   filters: ["netns", "host", "port"],
   hasEvents: true,
-  needsBtf: true,
   attach: [
     {
       points: [

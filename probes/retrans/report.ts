@@ -28,6 +28,13 @@ export interface Totals {
   readonly received: number;
 }
 
+/** What the kernel itself counted (TcpRetransSegs), over all namespaces that were read; null when none was. */
+export function countedSegments(networks: readonly NetDelta[]): number | null {
+  return networks.length === 0
+    ? null
+    : networks.reduce((sum, network) => sum + counterDelta(network, "TcpRetransSegs"), 0);
+}
+
 const MAX_ROWS = 20;
 const MAX_RESETS = 8;
 const KIND_NAMES: Readonly<Record<Kind, string>> = {
@@ -59,7 +66,7 @@ export function buildReport(input: ReportInput): Block[] {
     },
     headline(input),
     { kind: "findings", findings: input.findings },
-    ...(input.rows.length === 0 ? [] : [flowTable(input.rows, MAX_ROWS)]),
+    ...(input.rows.length === 0 ? [] : [flowTable(input.rows, MAX_ROWS, session.tables["types"] !== false)]),
     ...resetTable(input.resets),
     ...shareTable(input),
     ...hostTables(input.networks),
@@ -67,14 +74,14 @@ export function buildReport(input: ReportInput): Block[] {
       kind: "text",
       text:
         end.lost === 0
-          ? `Nothing lost: ${plural(totals.segments, "segment")} in ${plural(totals.events, "event")} counted.`
+          ? `Nothing lost: ${session.tables["types"] === false ? "" : `${plural(totals.segments, "segment")} in `}${plural(totals.events, "event")} counted.`
           : `${plural(end.lost, "event")} lost before trace could read them; totals are exact but for events the kernel skipped.`,
       tone: end.lost === 0 ? "dim" : "warn",
     },
   ];
 }
 
-function headline({ totals, end, spark }: ReportInput): Block {
+function headline({ totals, end, spark, session, networks }: ReportInput): Block {
   const resets =
     totals.sent + totals.received === 0
       ? ""
@@ -85,6 +92,16 @@ function headline({ totals, end, spark }: ReportInput): Block {
       text: `No segment was sent again in ${formatSeconds(end.seconds)}${resets}`,
       tone: totals.sent + totals.received === 0 ? "good" : "strong",
     };
+  if (session.tables["types"] === false) {
+    const counted = countedSegments(networks);
+    const rate = end.seconds > 0 ? ` (${formatRate(totals.events / end.seconds)}/s)` : "";
+    return {
+      kind: "headline",
+      text: `Segments were sent again ${plural(totals.events, "time")}${rate}${counted === null ? "" : `, ${plural(counted, "segment")} by the kernel's own count`}${resets}`,
+      spark,
+      tone: "strong",
+    };
+  }
   const rate = end.seconds > 0 ? ` (${formatRate(totals.segments / end.seconds)}/s)` : "";
   return {
     kind: "headline",
@@ -94,8 +111,12 @@ function headline({ totals, end, spark }: ReportInput): Block {
   };
 }
 
-/** One line per connection, its kinds together, most segments first. */
-export function flowTable(rows: readonly RetransmitRow[], limit: number): Extract<Block, { kind: "table" }> {
+/** One line per connection, its kinds together, most segments first. `hasSegments`: whether they are known, or events only. */
+export function flowTable(
+  rows: readonly RetransmitRow[],
+  limit: number,
+  hasSegments: boolean,
+): Extract<Block, { kind: "table" }> {
   const flows = [
     ...Map.groupBy(rows, (row) =>
       JSON.stringify([row.netns?.inode, row.source, row.sourcePort, row.destination, row.destinationPort]),
@@ -124,7 +145,7 @@ export function flowTable(rows: readonly RetransmitRow[], limit: number): Extrac
       for (const { kind, segments } of group) byKind[kind] = (byKind[kind] ?? 0) + segments;
       return [
         [
-          formatCount(weigh(group)),
+          hasSegments ? formatCount(weigh(group)) : "–",
           formatCount(group.reduce((sum, { count }) => sum + count, 0)),
           tellKinds(byKind),
           row.state ?? "–",

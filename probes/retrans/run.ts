@@ -14,8 +14,16 @@ import { parseDropSample } from "./drop-sample.ts";
 import type { Flow, Kind } from "./flow.ts";
 import { buildFacts } from "./join.ts";
 import { buildProfiles, flowGroup, resetCause, resetKeys, retransmitKeys } from "./profile.ts";
-import { buildReport, flowTable, formatFlow, tellKinds, type Totals } from "./report.ts";
-import { listResets, listRetransmits, nameFlow, nameReset, nameRetransmit, type Naming } from "./rows.ts";
+import { buildReport, countedSegments, flowTable, formatFlow, tellKinds, type Totals } from "./report.ts";
+import {
+  listResets,
+  listRetransmits,
+  nameFlow,
+  nameReset,
+  nameRetransmit,
+  type Naming,
+  type RetransmitRow,
+} from "./rows.ts";
 import { parseEvent, parseSample, type Event, type Sample } from "./samples.ts";
 
 /** Intervals the sparkline remembers. */
@@ -27,6 +35,10 @@ const MAX_WAITING = 4096;
 /** The reading side of `trace retrans`. */
 export function runRetrans(context: RunContext): ProbeRun {
   const { tables } = context.session;
+  // Without the kernel's types an event is known to be one segment or more: only the kernel's counter says how many.
+  const hasSegments = tables["types"] !== false;
+  const toSegments = (segments: number): number | null => (hasSegments ? segments : null);
+  const toRow = (row: RetransmitRow) => ({ ...toRecord(row), segments: toSegments(row.segments) });
   const ask = (question: Ask) => context.ask(question);
   const counters = createRetransCounters();
   const packets = createPacketCounters({ "@drop4": 4, "@drop6": 6 });
@@ -103,12 +115,12 @@ export function runRetrans(context: RunContext): ProbeRun {
       const row = nameRetransmit(event.flow, event.what, event.socket, naming);
       const isMade = event.segments > 0;
       context.print(
-        `${row.kind} ${row.state ?? ""}  ${plural(event.segments, "segment")}  ${formatFlow(row)}  ${row.comm ?? ""}  ${row.netns?.name ?? ""}${event.error === 0 ? "" : `  error ${event.error}`}`,
+        `${row.kind} ${row.state ?? ""}  ${hasSegments ? plural(event.segments, "segment") : ""}  ${formatFlow(row)}  ${row.comm ?? ""}  ${row.netns?.name ?? ""}${event.error === 0 ? "" : `  error ${event.error}`}`,
       );
       context.emit("retransmit", at, {
         ...toRecord(row),
         count: isMade ? 1 : 0,
-        segments: event.segments,
+        segments: toSegments(event.segments),
         error: event.error === 0 ? null : event.error,
       });
     }
@@ -162,17 +174,17 @@ export function runRetrans(context: RunContext): ProbeRun {
       }
       return {
         events: flows.reduce((sum, row) => sum + row.count, 0),
-        segments,
-        flows: flows.map(toRecord),
+        segments: toSegments(segments),
+        flows: flows.map(toRow),
         resets: resets.map(toRecord),
       };
     },
     live: (): LiveView => {
       const { segments, byKind, sent, received } = total();
       return {
-        headline: `${formatCount(segments)} sent again (${formatRate(spark.at(-1) ?? 0)}/s)${segments === 0 ? "" : ` · ${tellKinds(byKind)}`} · resets ${formatCount(sent)} sent, ${formatCount(received)} received`,
+        headline: `${hasSegments ? formatCount(segments) : `${formatCount(segments)} times`} sent again (${formatRate(spark.at(-1) ?? 0)}/s)${segments === 0 ? "" : ` · ${tellKinds(byKind)}`} · resets ${formatCount(sent)} sent, ${formatCount(received)} received`,
         spark,
-        table: flowTable(listRetransmits(naming, false), LIVE_ROWS),
+        table: flowTable(listRetransmits(naming, false), LIVE_ROWS, hasSegments),
         lost: 0,
       };
     },
@@ -184,16 +196,23 @@ export function runRetrans(context: RunContext): ProbeRun {
       const totals = total();
       const networks = evidence.networks();
       const drops = listDropFacts(packets, names, reasons, dropStacks);
+      // Nobody looked for drops of these connections: nothing follows from having seen none.
       const findings =
-        networks.length === 0
+        networks.length === 0 || !hasSegments
           ? []
           : diagnoseRetransmits(buildFacts({ ...naming, seconds: end.seconds, drops, reasons }));
       fileSamples();
       return {
         summary: {
-          retransmits: { events: totals.events, segments: totals.segments, byKind: { ...totals.byKind } },
+          retransmits: {
+            events: totals.events,
+            segments: hasSegments ? totals.segments : countedSegments(networks),
+            byKind: Object.fromEntries(
+              Object.entries(totals.byKind).map(([kind, segments]) => [kind, toSegments(segments)]),
+            ),
+          },
           resets: { sent: totals.sent, received: totals.received },
-          flows: rows.map(toRecord),
+          flows: rows.map(toRow),
           resetFlows: resets.map(toRecord),
           counters: counterRecords(networks),
         },
