@@ -28,9 +28,10 @@ export interface Totals {
   readonly received: number;
 }
 
-/** What the kernel itself counted (TcpRetransSegs), over all namespaces that were read; null when none was. */
+/** What the kernel itself counted (TcpRetransSegs), over all namespaces; null when one could not be read, or none. */
 export function countedSegments(networks: readonly NetDelta[]): number | null {
-  return networks.length === 0
+  const isUnknown = networks.some(({ missing }) => missing.some(({ what }) => what.startsWith("/proc/net")));
+  return networks.length === 0 || isUnknown
     ? null
     : networks.reduce((sum, network) => sum + counterDelta(network, "TcpRetransSegs"), 0);
 }

