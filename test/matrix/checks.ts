@@ -17,6 +17,8 @@ export interface StepResult {
   readonly records: readonly Row[];
   /** What the kernel and the rules counted, by name; a name can come more than once. */
   readonly truth: ReadonlyMap<string, readonly string[]>;
+  /** In a virtual machine: its timers tick late, and bpftrace may need longer to end than it traced. */
+  readonly isEmulated: boolean;
 }
 
 /** Reads what guest.sh wrote. A step that did not run has no exit code. */
@@ -39,6 +41,7 @@ export function readStep(folder: string, step: Step): StepResult {
       .filter((line) => line !== "")
       .map((line) => JSON.parse(line) as Row),
     truth,
+    isEmulated: existsSync(join(folder, "console")),
   };
 }
 
@@ -129,9 +132,9 @@ const COUNTS: Readonly<Record<Exclude<Step, "doctor" | "scripts">, Counts>> = {
       .reduce((sum, flow) => sum + Number(flow["segments"]), 0);
     return found === segments ? [] : [`${String(found)} segments, the kernel counted ${String(segments)}`];
   },
-  // Between the two readings there is a little more than what was sampled, and an emulated machine misses some.
+  // Between the two readings there is a little more than what was sampled; in an emulated machine much more (72 samples of 10.8 s seen).
   profile: (summary, result) => [
-    ...atLeast("samples", summary["samples"].total, Math.max(20, truthOf(result, "ticks") * 0.6)),
+    ...atLeast("samples", summary["samples"].total, result.isEmulated ? 20 : truthOf(result, "ticks") * 0.6),
     ...atLeast("samples in user mode", summary["samples"].user, summary["samples"].total / 2),
   ],
   kthreads: (_, result) => (result.records.some(({ type }) => type === "ready") ? [] : ["was never ready"]),
