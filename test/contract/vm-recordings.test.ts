@@ -120,3 +120,10 @@ test("kthreads on 7.2: packets of the backlog and the workers' jobs", async () =
   const { summary } = await replay("7.2", "kthreads");
   expect(summary["samples"]).toMatchObject({ total: 12, kernelThreads: 12, user: 0 });
 });
+
+test("profile on 5.10 with bpftrace 0.11: one busy program", async () => {
+  const { summary } = await replay("5.10", "profile");
+  expect(summary["samples"]).toEqual({ total: 72, idle: 0, kernel: 28, user: 44, kernelThreads: 0 });
+  expect(summary["processes"]).toMatchObject([{ comm: "spinner", samples: 72 }]);
+  expect(summary["lost"]).toBe(0);
+});
