@@ -70,6 +70,8 @@ export async function prepareKthreads({ host, options, tracepoint }: PrepareCont
       ...variables,
       oldTypes,
       tidType,
+      // 0.27.0 refuses every strncmp(): "expects a int literal (int provided)".
+      contains: version !== null && atLeast(version, 0, 24),
       btf,
       named: variables["kswapd"] === true || variables["fsync"] === true,
     },

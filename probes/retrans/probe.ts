@@ -12,7 +12,6 @@ this host dropped meanwhile are counted beside: so the report can tell loss made
 --pid and --comm choose by the owner of the socket, which the kernel cannot look up: trace chooses after counting.`,
   filters: ["pid", "comm", "netns", "host", "port"],
   hasEvents: true,
-  needsBtf: true,
   attach: [
     {
       points: [

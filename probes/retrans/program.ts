@@ -27,6 +27,8 @@ export async function prepareRetrans(context: PrepareContext): Promise<Prepared>
   const netfilter = [...dropReasons].find(([, name]) => name === "NETFILTER_DROP")?.[0];
   const reasonField = has(drop, "reason") && netfilter !== undefined;
   const resetReason = has(reset, "reason");
+  // From 6.12 on this event has socket addresses where the others have ports and addresses.
+  const resetSockaddr = has(reset, "saddr") && !has(reset, "saddr_v6");
   const errField = has(retransmit, "err");
   const intervalMs = Math.round((typeof options["interval"] === "number" ? options["interval"] : 1) * 1000);
   const netns = await netnsVariables(context);
@@ -36,10 +38,11 @@ export async function prepareRetrans(context: PrepareContext): Promise<Prepared>
     errField,
     synack: synack !== null && synack !== undefined,
     resets: [
-      { point: identifier("tcp_send_reset"), direction: 1, sent: true },
-      { point: identifier("tcp_receive_reset"), direction: 2, sent: false },
+      { point: identifier("tcp_send_reset"), direction: 1, sent: true, sockaddr: resetSockaddr },
+      { point: identifier("tcp_receive_reset"), direction: 2, sent: false, sockaddr: false },
     ],
     resetReason,
+    enumPrefix: resetReason && !types,
     reasonField,
     netfilter: netfilter ?? 0,
     samples: SAMPLES,
@@ -69,7 +72,7 @@ export async function prepareRetrans(context: PrepareContext): Promise<Prepared>
     degraded: types
       ? []
       : [
-          "no kernel types (BTF) with this bpftrace: no addresses, segments and kinds, only numbers of events",
+          "no kernel types (BTF) with this bpftrace: no namespaces, kinds and causes; segments only by the kernel's own count",
         ],
   };
 }
@@ -82,11 +85,9 @@ function describeNetns({ name, kind, path, pid, comm }: NetnsInfo): JsonObject {
   return { name, kind, path, pid, comm };
 }
 
-/** Without types the program sees no addresses: a filter on them would hide everything silently. */
+/** Without types the program sees no namespaces and owners: a filter on them would hide everything silently. */
 function refuseFilters(options: PrepareContext["options"]): void {
-  const used = (["pid", "comm", "netns", "host", "port"] as const).find(
-    (name) => options[name] !== undefined,
-  );
+  const used = (["pid", "comm", "netns"] as const).find((name) => options[name] !== undefined);
   if (used === undefined) return;
   throw new TraceError(EXIT.usage, `--${used} cannot be used with this bpftrace and kernel`, {
     why: "there is no type information (BTF) for it, so sockets cannot be looked into",

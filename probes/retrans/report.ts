@@ -1,3 +1,4 @@
+import { counterDelta } from "../../src/diagnose/facts.ts";
 import type { Finding } from "../../src/diagnose/finding.ts";
 import type { NetDelta } from "../../src/evidence/net/types.ts";
 import type { EndInfo, SessionInfo } from "../../src/probe/define.ts";
@@ -21,6 +22,14 @@ export interface ReportInput {
   readonly shares: readonly Share[];
   readonly end: EndInfo;
   readonly spark: readonly number[];
+}
+
+/** What the kernel itself counted (TcpRetransSegs), over all namespaces; null when one could not be read, or none. */
+export function countedSegments(networks: readonly NetDelta[]): number | null {
+  const isUnknown = networks.some(({ missing }) => missing.some(({ what }) => what.startsWith("/proc/net")));
+  return networks.length === 0 || isUnknown
+    ? null
+    : networks.reduce((sum, network) => sum + counterDelta(network, "TcpRetransSegs"), 0);
 }
 
 const MAX_ROWS = 20;
@@ -54,7 +63,7 @@ export function buildReport(input: ReportInput): Block[] {
     },
     headline(input),
     { kind: "findings", findings: input.findings },
-    ...(input.rows.length === 0 ? [] : [flowTable(input.rows, MAX_ROWS)]),
+    ...(input.rows.length === 0 ? [] : [flowTable(input.rows, MAX_ROWS, session.tables["types"] !== false)]),
     ...resetTable(input.resets),
     ...tellReasons(input.resets),
     ...shareTable(input),
@@ -63,7 +72,7 @@ export function buildReport(input: ReportInput): Block[] {
   ];
 }
 
-function headline({ totals, end, spark }: ReportInput): Block {
+function headline({ totals, end, spark, session, networks }: ReportInput): Block {
   const resets =
     totals.sent + totals.received === 0
       ? ""
@@ -74,6 +83,16 @@ function headline({ totals, end, spark }: ReportInput): Block {
       text: `No segment was sent again in ${formatSeconds(end.seconds)}${resets}`,
       tone: totals.sent + totals.received === 0 ? "good" : "strong",
     };
+  if (session.tables["types"] === false) {
+    const counted = countedSegments(networks);
+    const rate = end.seconds > 0 ? ` (${formatRate(totals.events / end.seconds)}/s)` : "";
+    return {
+      kind: "headline",
+      text: `Segments were sent again ${plural(totals.events, "time")}${rate}${counted === null ? "" : `, ${plural(counted, "segment")} by the kernel's own count`}${resets}`,
+      spark,
+      tone: "strong",
+    };
+  }
   const rate = end.seconds > 0 ? ` (${formatRate(totals.segments / end.seconds)}/s)` : "";
   return {
     kind: "headline",
@@ -94,11 +113,12 @@ export function sumSegments(rows: readonly RetransmitRow[]): number {
 
 /**
  * One line per connection, its kinds together, most segments first. `rates` (live): segments a second by connection; then those that send
- * again now come first.
+ * again now come first. `hasSegments`: whether they are known, or events only.
  */
 export function flowTable(
   rows: readonly RetransmitRow[],
   limit: number,
+  hasSegments: boolean,
   rates: ReadonlyMap<string, number> | null = null,
 ): Extract<Block, { kind: "table" }> {
   const flows = [...Map.groupBy(rows, connectionKey).values()];
@@ -127,7 +147,7 @@ export function flowTable(
       for (const { kind, segments } of group) byKind[kind] = (byKind[kind] ?? 0) + segments;
       return [
         [
-          formatCount(weigh(group)),
+          hasSegments ? formatCount(weigh(group)) : "–",
           rates === null
             ? formatCount(group.reduce((sum, { count }) => sum + count, 0))
             : formatRate(rateOf(group)),
@@ -284,7 +304,8 @@ function note(text: string): Block {
 
 /** What the totals leave out, if anything. */
 function lossLine({ totals, end, session }: ReportInput): Block[] {
-  const counted = `${plural(totals.segments, "segment")} in ${plural(totals.events, "event")} counted`;
+  const segments = session.tables["types"] === false ? "" : `${plural(totals.segments, "segment")} in `;
+  const counted = `${segments}${plural(totals.events, "event")} counted`;
   const beyond = totals.unattributed + totals.unattributedResets;
   const isOfProcess = session.options["pid"] !== undefined || session.options["comm"] !== undefined;
   return [

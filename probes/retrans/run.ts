@@ -17,7 +17,15 @@ import { parseHz } from "./jiffies.ts";
 import { buildFacts } from "./join.ts";
 import { createOwnerBook } from "./owners.ts";
 import { buildProfiles, flowGroup, resetCause, resetKeys, retransmitKeys } from "./profile.ts";
-import { buildReport, connectionKey, flowTable, formatFlow, sumSegments, tellKinds } from "./report.ts";
+import {
+  buildReport,
+  connectionKey,
+  countedSegments,
+  flowTable,
+  formatFlow,
+  sumSegments,
+  tellKinds,
+} from "./report.ts";
 import {
   countUnknown,
   isWanted,
@@ -27,6 +35,7 @@ import {
   nameReset,
   nameRetransmit,
   type Naming,
+  type RetransmitRow,
 } from "./rows.ts";
 import { listShares } from "./shares.ts";
 import { takeTotals } from "./totals.ts";
@@ -41,6 +50,10 @@ const MAX_WAITING = 4096;
 /** The reading side of `trace retrans`. */
 export function runRetrans(context: RunContext): ProbeRun {
   const { tables } = context.session;
+  // Without the kernel's types an event is known to be one segment or more: only the kernel's counter says how many.
+  const hasSegments = tables["types"] !== false;
+  const toSegments = (segments: number): number | null => (hasSegments ? segments : null);
+  const toRow = (row: RetransmitRow) => ({ ...toRecord(row), segments: toSegments(row.segments) });
   const ask = (question: Ask) => context.ask(question);
   const counters = createRetransCounters();
   const packets = createPacketCounters({ "@drop4": 4, "@drop6": 6 });
@@ -147,12 +160,12 @@ export function runRetrans(context: RunContext): ProbeRun {
       const row = nameRetransmit(event.flow, event.what, event.socket, naming);
       const isMade = event.segments > 0;
       context.print(
-        `${row.kind} ${row.state ?? ""}  ${plural(event.segments, "segment")}  ${formatFlow(row)}  ${row.comm ?? ""}  ${row.netns?.name ?? ""}${event.error === 0 ? "" : `  error ${event.error}`}`,
+        `${row.kind} ${row.state ?? ""}  ${hasSegments ? plural(event.segments, "segment") : ""}  ${formatFlow(row)}  ${row.comm ?? ""}  ${row.netns?.name ?? ""}${event.error === 0 ? "" : `  error ${event.error}`}`,
       );
       context.emit("retransmit", at, {
         ...toRecord(row),
         count: isMade ? 1 : 0,
-        segments: event.segments,
+        segments: toSegments(event.segments),
         error: event.error === 0 ? null : event.error,
       });
     }
@@ -202,17 +215,17 @@ export function runRetrans(context: RunContext): ProbeRun {
       }
       return {
         events: sendings,
-        segments,
-        flows: flows.map(toRecord),
+        segments: toSegments(segments),
+        flows: flows.map(toRow),
         resets: resets.map(toRecord),
       };
     },
     live: (): LiveView => {
       const { segments, byKind, sent, received } = total();
       return {
-        headline: `${formatCount(segments)} sent again (${formatRate(spark.at(-1) ?? 0)}/s)${segments === 0 ? "" : ` · ${tellKinds(byKind)}`} · resets ${formatCount(sent)} sent, ${formatCount(received)} received`,
+        headline: `${hasSegments ? formatCount(segments) : `${formatCount(segments)} times`} sent again (${formatRate(spark.at(-1) ?? 0)}/s)${segments === 0 ? "" : ` · ${tellKinds(byKind)}`} · resets ${formatCount(sent)} sent, ${formatCount(received)} received`,
         spark,
-        table: flowTable(listRetransmits(naming, false), LIVE_ROWS, rates),
+        table: flowTable(listRetransmits(naming, false), LIVE_ROWS, hasSegments, rates),
         lost: 0,
       };
     },
@@ -224,8 +237,9 @@ export function runRetrans(context: RunContext): ProbeRun {
       const totals = total();
       const networks = evidence.networks();
       const drops = listDropFacts(packets.flows, names, reasons, dropStacks);
+      // Without types nobody looked for drops of these connections: nothing follows from having seen none.
       const findings =
-        networks.length === 0
+        networks.length === 0 || !hasSegments
           ? []
           : diagnoseRetransmits(buildFacts({ ...naming, seconds: end.seconds, drops, reasons }));
       const shares = listShares(rows, networks, {
@@ -235,12 +249,18 @@ export function runRetrans(context: RunContext): ProbeRun {
       fileSamples();
       return {
         summary: {
-          retransmits: { events: totals.events, segments: totals.segments, byKind: { ...totals.byKind } },
+          retransmits: {
+            events: totals.events,
+            segments: hasSegments ? totals.segments : countedSegments(networks),
+            byKind: Object.fromEntries(
+              Object.entries(totals.byKind).map(([kind, segments]) => [kind, toSegments(segments)]),
+            ),
+          },
           resets: { sent: totals.sent, received: totals.received },
           unattributed: totals.unattributed,
           unattributedResets: totals.unattributedResets,
           shares: shares.map(toRecord),
-          flows: rows.map(toRecord),
+          flows: rows.map(toRow),
           resetFlows: resets.map(toRecord),
           counters: counterRecords(networks),
         },

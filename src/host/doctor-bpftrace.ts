@@ -62,10 +62,8 @@ function needsHeaders(bpftrace: Version | null, kernel: Version | null): boolean
 
 /** What this version cannot do here, or null. */
 function findLimit(bpftrace: Version | null, kernel: Version | null): string | null {
-  // Seen on 6.1 and later; 5.10 is fine.
-  if (!isAtLeast(bpftrace, 0, 12) && isAtLeast(kernel, 5, 11)) {
-    return "does not understand the types of this kernel: fewer fields";
-  }
+  // On any kernel: a program that reads a tracepoint's fields cannot use the kernel's types as well.
+  if (!isAtLeast(bpftrace, 0, 12)) return "cannot use the kernel's types: fewer fields";
   if (kernel !== null && !isAtLeast(kernel, 5, 15) && isAtLeast(bpftrace, 0, 24)) {
     return "made for kernels from 5.15 on, warns here";
   }

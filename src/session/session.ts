@@ -47,7 +47,7 @@ export interface Session {
   close(end: SessionEnd, profile: string | null): void;
 }
 
-/** Lines of bpftrace's stderr kept for the explanation of a failure. */
+/** Lines of bpftrace's stderr kept for the explanation of a failure: half of them the first, half the last. */
 const MAX_STDERR_LINES = 400;
 
 /** What is asked of the machine, in words. */
@@ -207,7 +207,8 @@ export function createSession(
           for (const message of decoder.decode(input.line)) handle(message, input.at);
           return;
         case "stderr":
-          if (stderr.length < MAX_STDERR_LINES) stderr.push(input.line);
+          if (stderr.length >= MAX_STDERR_LINES) stderr.splice(MAX_STDERR_LINES / 2, 1);
+          stderr.push(input.line);
           return;
         case "ready":
           readyAt = input.at;

@@ -61,7 +61,7 @@ export const HOST_RULES: readonly FailureRule[] = [
     }),
   },
   {
-    code: "other",
+    code: "too-old",
     pattern: /^bpftrace: (?:unrecognized|invalid) option (.*)/,
     explain: (found) => ({
       message: "this bpftrace is too old or not bpftrace",

@@ -14,6 +14,7 @@ export type FailureCode =
   | "killed"
   | "verifier"
   | "headers"
+  | "too-old"
   | "other";
 
 /** Why bpftrace failed. Each text is one line without control characters. */

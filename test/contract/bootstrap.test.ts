@@ -142,6 +142,27 @@ describe.skipIf(!isRoot)("bpftrace", () => {
     ).toEqual(["install", "update", "install", ""]);
   });
 
+  it.each([
+    ["dnf", "install -y -q bpftrace", "makecache -q"],
+    ["yum", "install -y -q bpftrace", "makecache -q"],
+    [
+      "zypper",
+      "--non-interactive --quiet install --no-recommends bpftrace",
+      "--non-interactive --quiet refresh",
+    ],
+    ["pacman", "-S --noconfirm --needed bpftrace", "-Sy --noconfirm"],
+    ["apk", "add --no-progress bpftrace", "update --no-progress"],
+  ])(
+    "is installed with %s, after a new list of packages when it has to be",
+    async (manager, install, refresh) => {
+      using checkout = new Checkout(manager).install();
+      const { code, stderr } = await checkout.run(["drops"], { FAKE_APT: "stale" });
+      expect(code).toBe(0);
+      expect(stderr).toContain(`trace: installing bpftrace with ${manager}, once`);
+      expect(checkout.read("apt.log")).toBe(`${install}\n${refresh}\n${install}\n`);
+    },
+  );
+
   it("waits for another package manager, and says so", async () => {
     using checkout = new Checkout().install();
     const { stderr } = await checkout.run(["drops"], { FAKE_APT: "locked" });

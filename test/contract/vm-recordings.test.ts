@@ -1,36 +1,16 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { runTrace } from "../support/capture.ts";
-import { createRecordCheck } from "../support/schema.ts";
+import { noticesOf as notices, replay as replayRecording, type Row } from "../support/recording.ts";
 
 // Recordings of other kernels, made in virtual machines with known faults (test/matrix/guest.sh has their like). The figures
 // are those that the kernel and the rules counted at the time, beside trace.
 const FOLDER = join(import.meta.dirname, "..", "..", "fixtures", "vm");
 
-interface Row {
-  readonly type: string;
-  // oxlint-disable-next-line typescript/no-explicit-any -- records are read freely; their shape is checked by the schema
-  readonly [field: string]: any;
-}
+/** Replays a recording of that kernel. */
+const replay = (kernel: string, probe: string) =>
+  replayRecording(join(FOLDER, kernel, `${probe}.trace.gz`), probe);
 
-/** Replays a recording; every record fits the schema that ships. */
-async function replay(kernel: string, probe: string): Promise<{ records: Row[]; summary: Row }> {
-  const path = join(FOLDER, kernel, `${probe}.trace.gz`);
-  const { code, stdout } = await runTrace("replay", path, "--format", "json", "--no-profile");
-  expect(code).toBe(0);
-  const records = stdout
-    .trimEnd()
-    .split("\n")
-    .map((line) => JSON.parse(line) as Row);
-  const check = await createRecordCheck(probe);
-  for (const record of records) expect(check(record)).toEqual([]);
-  const summary = records.at(-1);
-  expect(summary?.type).toBe("summary");
-  return { records, summary: summary ?? { type: "none" } };
-}
-
-const notices = (records: readonly Row[]) =>
-  records.filter(({ type }) => type === "notice").map((record) => String(record["message"]));
 const findings = (summary: Row) => summary["findings"] as Row[];
 const counted = (summary: Row, id: string) =>
   findings(summary)
@@ -146,4 +126,11 @@ describe("retrans: 30 % loss in the sender's queue", () => {
 test("kthreads on 7.2: packets of the backlog and the workers' jobs", async () => {
   const { summary } = await replay("7.2", "kthreads");
   expect(summary["samples"]).toMatchObject({ total: 12, kernelThreads: 12, user: 0 });
+});
+
+test("profile on 5.10 with bpftrace 0.11: one busy program", async () => {
+  const { summary } = await replay("5.10", "profile");
+  expect(summary["samples"]).toEqual({ total: 72, idle: 0, kernel: 28, user: 44, kernelThreads: 0 });
+  expect(summary["processes"]).toMatchObject([{ comm: "spinner", samples: 72 }]);
+  expect(summary["lost"]).toBe(0);
 });

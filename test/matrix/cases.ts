@@ -1,5 +1,5 @@
 /** What a case runs, in this order: functions of guest.sh, checks of checks.ts. */
-export const STEPS = ["doctor", "drops", "oom", "retrans", "profile", "kthreads"] as const;
+export const STEPS = ["doctor", "scripts", "drops", "oom", "retrans", "profile", "kthreads"] as const;
 export type Step = (typeof STEPS)[number];
 
 /** One cell of the table in docs/compatibility.md. */

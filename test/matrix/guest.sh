@@ -24,6 +24,7 @@ trap clean EXIT
 # start STEP ARGS...: runs trace until `ready`. An emulated machine is slow: minutes are given.
 start() {
   step=$1; shift
+  : >"/out/$step.json"
   "${trace[@]}" "$@" --format json --record "/out/$step.trace.gz" >"/out/$step.json" 2>"/out/$step.err" & pid=$!
   local tries=0
   until grep -q '"type":"ready"' "/out/$step.json"; do
@@ -54,6 +55,26 @@ run_doctor() {
   step=doctor
   "${trace[@]}" doctor --format json >/out/doctor.json 2>/out/doctor.err
   echo $? >/out/doctor.exit
+}
+
+# `trace script` of each probe, run by plain bpftrace with nothing of trace's around it, until its last probe ticks.
+run_scripts() {
+  step=scripts
+  local probe pid status tries
+  : >/out/scripts.err
+  for probe in drops oom retrans profile kthreads; do
+    { "${trace[@]}" script $probe && echo 'interval:ms:50 { printf("attached\n"); }'; } >$probe.bt 2>>/out/scripts.err
+    bpftrace $probe.bt >$probe.out 2>$probe.log & pid=$!
+    tries=0
+    until grep -qsx attached $probe.out || ! kill -0 $pid 2>/dev/null || [ $tries -ge 480 ]; do
+      tries=$((tries + 1)); sleep 0.25
+    done
+    grep -qx attached $probe.out && kill -INT $pid || kill -KILL $pid 2>/dev/null
+    wait $pid; status=$?
+    truth $probe $status
+    [ $status = 0 ] || { echo "$probe: $status"; head -n 5 $probe.log; } >>/out/scripts.err
+  done 2>/dev/null
+  echo 0 >/out/scripts.exit
 }
 
 # A rule of nftables, one of iptables, ports where nobody listens.
@@ -114,6 +135,7 @@ run_retrans() {
   sleep 2
   "${undo[@]}"
   sleep 6
+  truth netns "$a"; truth netns "$b"
   truth segments $(($(counter "$a" Tcp RetransSegs) + $(counter "$b" Tcp RetransSegs) - before))
   stop; kill $server
 }
@@ -121,7 +143,13 @@ run_retrans() {
 # A program that does nothing but count.
 run_profile() {
   perl -e '$0 = "spinner"; 1 while ++$i' & local spinner=$!
-  start profile profile -d 5s -o "$folder/p.json" --pid $spinner && finish
+  # Hundredths of a second that it had of a CPU: on a busy machine few of those that passed.
+  ticks() { set -- $(cat /proc/$spinner/stat); echo $((${14} + ${15})); }
+  start profile profile -d 5s -o "$folder/p.json" --pid $spinner && {
+    local before; before=$(ticks)
+    finish
+    truth ticks $(($(ticks) - before))
+  }
   kill $spinner
 }
 

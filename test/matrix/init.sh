@@ -26,6 +26,10 @@ $b mount -t devpts devpts /dev/pts; $b mount -t tmpfs tmpfs /dev/shm
 $b mount -t debugfs debugfs /sys/kernel/debug; $b mount -t tracefs tracefs /sys/kernel/tracing
 $b mount -t bpf bpf /sys/fs/bpf; $b mount -t cgroup2 cgroup2 /sys/fs/cgroup
 [ -e /dev/fd ] || $b ln -s /proc/self/fd /dev/fd
+# Nobody else makes these; `nft -f -` opens the first by its name.
+for stream in 0:stdin 1:stdout 2:stderr; do
+  [ -e /dev/${stream#*:} ] || $b ln -s /proc/self/fd/${stream%:*} /dev/${stream#*:}
+done
 $b hostname vm; $b ifconfig lo 127.0.0.1 up
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TERM=dumb
 cd /root; eval "set -- $($b cat /out/guest.args)"

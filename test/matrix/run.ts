@@ -6,11 +6,22 @@
  *     npm run matrix -- --list                      their names
  *     npm run matrix -- bpftrace-0.11 kernel-5.10   these
  *     npm run matrix -- kernel-5.10 --steps drops,oom
+ *     TRACE_MATRIX_KEEP=DIR npm run matrix          what each case recorded goes to DIR/CASE: fixtures/vm is made so
  *
- * One line a case, with its seconds; ends with 1 when one failed, and keeps what that one printed and recorded.
+ * One line a case, with its seconds; ends with 1 when one failed, and keeps what that one printed and recorded for a day.
  */
 import { spawn, spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -20,7 +31,8 @@ import { checkStep, readStep } from "./checks.ts";
 const HERE = import.meta.dirname;
 const ROOT = join(HERE, "..", "..");
 const CACHE = process.env["TRACE_MATRIX_CACHE"] ?? join(tmpdir(), "trace-matrix");
-const CLI = "dist/src/cli.js";
+/** The copy of dist/ that the cases run, below node_modules so that packages are found: a build meanwhile does not disturb it. */
+const COPY = join("node_modules", `.matrix-${process.pid}`);
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -46,21 +58,25 @@ async function main(): Promise<number> {
     print("the matrix needs root on Linux: it makes file systems and loads BPF programs");
     return 2;
   }
+  process.on("exit", () => rmSync(join(ROOT, COPY), { recursive: true, force: true }));
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(130));
   prepare();
+  const cases = CASES.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
   let failed = 0;
-  for (const item of CASES) {
-    if (positionals.length > 0 && !positionals.includes(item.name)) continue;
-    if (!(await runCase(item, steps))) failed += 1;
-  }
+  print(`${"CASE".padEnd(14)}  STATE     TIME  VERSIONS: STEPS THAT PASSED`);
+  for (const item of cases) if (!(await runCase(item, steps))) failed += 1;
+  print(`${cases.length - failed} passed, ${failed} failed`);
   return failed === 0 ? 0 : 1;
 }
 
-/** dist/, which is what the cases run, and this Node where they find it. */
+/** Builds what the cases run, and puts this Node where they find it. */
 function prepare(): void {
   const built = spawnSync(process.execPath, [join(ROOT, "src", "bootstrap", "build.mjs")], {
     stdio: "inherit",
   });
   if (built.status !== 0) process.exit(1);
+  cpSync(join(ROOT, "dist"), join(ROOT, COPY), { recursive: true });
+  removeOldFailures();
   const node = join(CACHE, "bin", "node");
   mkdirSync(join(CACHE, "bin"), { recursive: true });
   if (!existsSync(node) || statSync(node).size !== statSync(process.execPath).size) {
@@ -68,12 +84,32 @@ function prepare(): void {
   }
 }
 
-/** Runs a case and tells it; true when it passed. */
+/** Milliseconds that the folder of a failed case is kept. */
+const KEPT = 24 * 3600 * 1000;
+
+/** The folders of failed cases are for whoever is at work on them: the next day's run removes them. */
+function removeOldFailures(): void {
+  for (const name of existsSync(CACHE) ? readdirSync(CACHE) : []) {
+    const isCase = CASES.some((item) => name.startsWith(`${item.name}.`));
+    const folder = join(CACHE, name);
+    if (isCase && Date.now() - statSync(folder).mtimeMs > KEPT) rmSync(folder, { recursive: true });
+  }
+}
+
+/** Runs a case and tells it; true when it passed. The recordings of one that passed are kept where TRACE_MATRIX_KEEP says. */
 async function runCase({ name, suite, place }: MatrixCase, steps: readonly Step[]): Promise<boolean> {
   const folder = mkdtempSync(join(CACHE, `${name}.`));
   const started = Date.now();
   const script = join(HERE, place === "machine" ? "vm.sh" : "root.sh");
-  const code = await run(script, [CACHE, suite, ROOT, folder, join(HERE, "guest.sh"), CLI, ...steps]);
+  const code = await run(script, [
+    CACHE,
+    suite,
+    ROOT,
+    folder,
+    join(HERE, "guest.sh"),
+    join(COPY, "src", "cli.js"),
+    ...steps,
+  ]);
   const problems = code === 0 ? [] : [`${place} ended with ${String(code)}`];
   const passed: string[] = [];
   for (const step of steps) {
@@ -90,6 +126,8 @@ async function runCase({ name, suite, place }: MatrixCase, steps: readonly Step[
     `${name.padEnd(14)}  ${state.padEnd(6)}  ${String(seconds).padStart(4)} s  ${versions}: ${passed.join(", ")}`,
   );
   for (const problem of problems) print(`    ${problem}`);
+  const keep = process.env["TRACE_MATRIX_KEEP"];
+  if (keep !== undefined) cpSync(folder, join(keep, name), { recursive: true });
   if (problems.length === 0) rmSync(folder, { recursive: true });
   else print(`    ${folder}`);
   return problems.length === 0;

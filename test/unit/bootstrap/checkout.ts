@@ -52,7 +52,7 @@ function finish() {
 }
 `;
 
-/** Stands in for apt-get: logs its words; \`install\` makes the programs. FAKE_APT says what goes wrong, the first time or each. */
+/** Stands in for apt-get and its like: logs its words; \`install\` makes the programs. FAKE_APT says what goes wrong, the first time or each. */
 const APT = `#!${process.execPath}
 const fs = require("fs");
 const words = process.argv.slice(2);
@@ -69,7 +69,7 @@ if (mode === "slow") setInterval(() => {}, 1000);
 else if (mode === "broken" || (first && mode)) {
   console.error(mode === "locked" ? "E: Could not get lock /var/lib/dpkg/lock-frontend." : "E: \\x1b[31mno such package");
   process.exit(100);
-} else if (words[0] === "install") fs.writeFileSync(root + "/bin/bpftrace", "", { mode: 0o755 });
+} else if (words.some((word) => ["install", "-S", "add"].includes(word))) fs.writeFileSync(root + "/bin/bpftrace", "", { mode: 0o755 });
 `;
 
 export interface Ended {
@@ -92,7 +92,8 @@ export class Checkout {
 
   #packages: Record<string, { version: string }> = {};
 
-  constructor() {
+  /** `manager`: the one package manager of the machine. */
+  constructor(manager = "apt-get") {
     cpSync(BOOTSTRAP, join(this.root, "src", "bootstrap"), { recursive: true });
     this.write("package.json", JSON.stringify({ type: "module" }));
     this.write("src/cli.ts", CLI);
@@ -100,7 +101,7 @@ export class Checkout {
     this.write("npm/npm-cli.js", NPM);
     mkdirSync(join(this.root, "probes", "drops"), { recursive: true });
     this.write("bin/package.json", "{}");
-    writeFileSync(join(this.root, "bin", "apt-get"), APT, { mode: 0o755 });
+    writeFileSync(join(this.root, "bin", manager), APT, { mode: 0o755 });
     this.lock("1.0.0");
   }
 

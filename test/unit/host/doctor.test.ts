@@ -132,6 +132,7 @@ describe("bpftrace and kernel together (docs/compatibility.md)", () => {
     ["proc-5.10", "v0.17.0", true, "ok"],
     ["proc-5.10", "v0.23.2", false, "ok"],
     ["proc-5.10", "v0.27.0", false, "limited"],
+    ["proc-5.10", "v0.11.3", true, "limited"],
     ["proc-7.2", "v0.11.3", true, "limited"],
     ["proc-7.2", "v0.17.0", false, "ok"],
     ["proc-7.2", "v0.27.0", false, "ok"],

@@ -131,7 +131,7 @@ describe("explainFailure", () => {
       no_tracefs: "no-tracepoint",
       verifier: "verifier",
       missing_header: "headers",
-      unknown_option: "other",
+      unknown_option: "too-old",
     });
   });
 
