@@ -8,7 +8,7 @@ import { SampleLedger } from "../../src/profile/samples/ledger.ts";
 import { SampleLog } from "../../src/profile/samples/log.ts";
 import { parseStackSample } from "../../src/profile/samples/record.ts";
 import { countFrames } from "../../src/profile/samples/top.ts";
-import { formatCount } from "../../src/text/format.ts";
+import { plural } from "../../src/text/format.ts";
 import type { Message } from "../../src/wire/message.ts";
 import { ContextBook, countContexts, Drawing, parseContext, type Labels } from "./contexts.ts";
 import { findAll } from "./findings/index.ts";
@@ -142,7 +142,7 @@ export function runKthreads(context: RunContext): ProbeRun {
       return fields;
     },
     live: (): LiveView => ({
-      headline: `${formatCount(total)} samples of kernel threads`,
+      headline: `${plural(total, "sample")} of kernel threads`,
       spark,
       table: liveTable(sampled, evidence.before),
       lost: 0,
