@@ -13,9 +13,6 @@ const HOT = ["NETFILTER_DROP", "NO_SOCKET", "SOCKET_RCVBUFF", "QDISC_DROP", "IP_
 
 /** Stacks kept a second per reason and call site: enough for shares, too few to matter (7 µs each). */
 const SAMPLES = 16;
-/** In a flood, events per gate period that are looked at for a stack. */
-const GATE = 64;
-const GATE_MS = 100;
 
 /** ETH_P_ARP; `--proto arp` is told by the ethertype, not by an IP protocol number. */
 const ARP = -1;
@@ -46,8 +43,6 @@ export async function prepareDrops(context: PrepareContext): Promise<Prepared> {
     netfilter: netfilter ?? false,
     hooks: netfilter !== undefined || !reasonField,
     hot,
-    gate: GATE,
-    gateMs: GATE_MS,
     samples: SAMPLES,
     // Differences are taken at least every second: see the packing in drops.bt.
     printMs: Math.min(1000, Math.max(100, intervalMs)),
