@@ -34,6 +34,9 @@ const CACHE = process.env["TRACE_MATRIX_CACHE"] ?? join(tmpdir(), "trace-matrix"
 /** The copy of dist/ that the cases run, below node_modules so that packages are found: a build meanwhile does not disturb it. */
 const COPY = join("node_modules", `.matrix-${process.pid}`);
 
+/** Milliseconds that the folder of a failed case is kept. */
+const KEPT = 24 * 3600 * 1000;
+
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { list: { type: "boolean" }, steps: { type: "string" } },
@@ -83,9 +86,6 @@ function prepare(): void {
     copyFileSync(process.execPath, node);
   }
 }
-
-/** Milliseconds that the folder of a failed case is kept. */
-const KEPT = 24 * 3600 * 1000;
 
 /** The folders of failed cases are for whoever is at work on them: the next day's run removes them. */
 function removeOldFailures(): void {
