@@ -174,6 +174,8 @@ export interface ProbeDefinition {
   readonly filters: readonly FilterName[];
   readonly options?: readonly OptionSpec[];
   readonly attach: readonly AttachAlternative[];
+  /** The program was given on the command line: a mistake in its text is wrong usage, not a host that cannot run it. */
+  readonly isGiven?: boolean;
   /** Needs kernel types (BTF) to be useful at all. */
   readonly needsBtf?: boolean;
   /** Whether `--events` means something here. */

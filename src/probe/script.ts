@@ -24,6 +24,7 @@ export function defineScriptProbe(points: readonly string[]): ProbeDefinition {
       "Runs a bpftrace script and shows what it prints: lines as they come, maps as tables at the end.",
     filters: [],
     attach: [{ points }],
+    isGiven: true,
     prepare: () => ({ variables: {}, tables: {} }),
     run: runScript,
   });

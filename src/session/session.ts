@@ -4,6 +4,7 @@ import type { Ask, JsonObject, Options, ProbeDefinition, ProbeResult, SessionInf
 import type { LiveView } from "../probe/report.ts";
 import { createDecoder } from "../wire/decode.ts";
 import { isMapFull, type Message } from "../wire/message.ts";
+import type { Failure } from "../wire/failure.ts";
 import { explainFailure } from "../wire/stderr.ts";
 import { parseBpftraceVersion } from "../wire/version.ts";
 import { isoTime, roundTime } from "./clock.ts";
@@ -332,18 +333,16 @@ export function createSession(
       return null;
     if (exit.code === 0 && attached) return null;
     const failure = explainFailure({ stderr, exitCode: exit.code, signal: exit.signal }, version);
-    return new TraceError(
-      attached
-        ? EXIT.failed
-        : failure.code === "other" || failure.code === "killed" || failure.code === "abort"
-          ? EXIT.failed
-          : EXIT.host,
-      failure.message,
-      {
-        why: failure.why,
-        hint: failure.hint,
-      },
-    );
+    return new TraceError(attached ? EXIT.failed : codeOf(failure), failure.message, {
+      why: failure.why,
+      hint: failure.hint,
+    });
+  }
+
+  /** The exit code for a program that never ran. */
+  function codeOf(failure: Failure): ExitCode {
+    if (failure.code === "other" || failure.code === "killed" || failure.code === "abort") return EXIT.failed;
+    return failure.code === "syntax" && definition.isGiven === true ? EXIT.usage : EXIT.host;
   }
 }
 

@@ -23,10 +23,14 @@ const PROBE: ProbeDefinition = {
 };
 
 /** Runs a session of that version over these inputs; gives its end and its records. */
-function run(version: string, inputs: readonly Input[]): { end: SessionEnd; records: JsonObject[] } {
+function run(
+  version: string,
+  inputs: readonly Input[],
+  probe: ProbeDefinition = PROBE,
+): { end: SessionEnd; records: JsonObject[] } {
   const records: JsonObject[] = [];
   const session = createSession(
-    PROBE,
+    probe,
     {
       command: "none",
       argv: [],
@@ -116,6 +120,13 @@ describe("every recorded failure", () => {
     // The same words once everything was attached: it started, so it is not the host that cannot.
     expect(run(version, [...ready, ...lines, exit(status)]).end.code).toBe(1);
   });
+});
+
+test("a mistake in a script of one's own is wrong usage, an event that this host lacks is not", () => {
+  const own = { ...PROBE, isGiven: true };
+  const fail = (words: string) => run("0.17.0", [stderr(words), exit(1)], own).end.code;
+  expect(fail("stdin:1:20-21: ERROR: syntax error, unexpected }, expecting ) or ,")).toBe(2);
+  expect(fail("stdin:1:1-20: ERROR: tracepoint not found: skb:nope")).toBe(3);
 });
 
 test("the last words are kept, however much was said before", () => {
