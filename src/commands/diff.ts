@@ -64,6 +64,9 @@ async function diff(
 ): Promise<void> {
   const outputs = options.output.map((path) => ({ path, format: pickFormat(path) }));
   const top = parseTop(options.top);
+  if (before === "-" && after === "-") {
+    throw new TraceError(EXIT.usage, "standard input can be read only once", { hint: "name `-` once" });
+  }
   const one = await readSide(before, options, io, signal);
   const two = await readSide(after, options, io, signal);
   if (one.data.unit !== two.data.unit) {

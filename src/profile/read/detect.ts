@@ -1,3 +1,4 @@
+import { isPprof } from "./detect-pprof.ts";
 import type { InputFormat } from "./report.ts";
 
 /** What the head of a file shows it to be, or why it cannot be read. */
@@ -21,7 +22,7 @@ export function detectFormat(head: Buffer): Detected {
   if (/^\{"type": ?"/m.test(text)) return { format: "bpftrace-json" };
   const start = text.replace(/^(?:\xef\xbb\xbf)?\s*/, "");
   if (start.startsWith("{") && isSpeedscope(start)) return { format: "speedscope" };
-  if (isBinary(bytes)) return { format: "pprof" };
+  if (isPprof(bytes)) return { format: "pprof" };
   if (/^@\w*\[(?:\r?$|[^\n]*, \r?$|[^\n]*\]:)/m.test(text)) return { format: "bpftrace" };
   if (PERF_SCRIPT.some((pattern) => pattern.test(text))) return { format: "perf-script" };
   if (isFolded(text)) return { format: "folded" };
@@ -63,10 +64,4 @@ const UNKNOWN: Detected = {
 
 function isSpeedscope(text: string): boolean {
   return text.includes("speedscope.app/file-format-schema.json") || /"(?:profiles|shared)"\s*:/.test(text);
-}
-
-/** Text of any kind has no such control characters; every pprof file has some in its first messages. */
-function isBinary(bytes: Buffer): boolean {
-  const head = bytes.subarray(0, 4096);
-  return head[0] === 0x0a && head.some((byte) => byte < 9);
 }

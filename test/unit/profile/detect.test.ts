@@ -22,6 +22,9 @@ it.each([
   ['\ufeff {"$schema":"https://www.speedscope.app/file-format-schema.json"', "speedscope"],
   ['{ "profiles" : [', "speedscope"],
   ["\n\u0004\u0008\u0001\u0010\u0002", "pprof"],
+  // Go's CPU profiles begin with the time, its heap profiles with the period's type.
+  ["H\u0001\n\u0004\u0008\u0001\u0010\u0002P\u0005", "pprof"],
+  ["Z\u0004\u0008\u0001\u0010\u0002`\u0005\n\u0004\u0008\u0003\u0010\u0004", "pprof"],
 ])("knows %j", (head, format) => {
   expect(detectFormat(Buffer.from(head))).toEqual({ format });
 });

@@ -262,7 +262,7 @@ describe("what is no profile", () => {
     ["PERFILE2abc", "it is perf's own binary format"],
     ["hello world\n", "it is no profile that trace knows"],
     ['{"traceEvents":[]}', "it is no profile that trace knows"],
-    ["\n\u0001\u0000\u0000garbage", "read as pprof: 1 damaged"],
+    ["\n\u0004\u0008\u0001\u0010\u0002\u0012\u0040garbage", "read as pprof: 1 damaged"],
   ])("%j is refused with its reason", async (text, why) => {
     await expect(readBytes(text)).rejects.toMatchObject({ code: 1, why });
   });
