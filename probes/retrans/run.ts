@@ -4,6 +4,7 @@ import { diagnoseRetransmits } from "../../src/diagnose/rules/retrans/diagnose.t
 import { counterRecords } from "../../src/reduce/change-records.ts";
 import { createEvidenceBook } from "../../src/reduce/evidence-book.ts";
 import type { Answer, Ask } from "../../src/reduce/fact.ts";
+import { listGaps } from "../../src/reduce/gaps.ts";
 import { createNames } from "../../src/reduce/names.ts";
 import { createPacketCounters } from "../../src/reduce/packet-counters.ts";
 import { createStackBook } from "../../src/reduce/stacks.ts";
@@ -196,6 +197,9 @@ export function runRetrans(context: RunContext): ProbeRun {
     fact(fact: Answer) {
       names.fact(fact);
       evidence.fact(fact);
+      if (fact.fact === "network" && fact.key === "after")
+        for (const { level, message } of listGaps(evidence.networks()))
+          context.notice(level, "degraded", message);
     },
     interval(seconds) {
       wantNames();

@@ -104,13 +104,17 @@ describe("retrans: 30 % loss in the sender's queue", () => {
   });
 
   test.each([
+    { kernel: "6.1", segments: 156, dropped: 152 },
     { kernel: "6.12", segments: 126, dropped: 117 },
     { kernel: "7.2", segments: 125, dropped: 118 },
   ])(
     "$kernel: as many as TcpRetransSegs, and this host's own queue",
     async ({ kernel, segments, dropped }) => {
       const { records, summary } = await replay(kernel, "retrans");
-      expect(notices(records).filter((text) => text.includes("could not be read"))).toEqual([]);
+      expect(notices(records).filter((text) => text.startsWith("output of the program"))).toEqual([]);
+      // These two machines were slow: what was not read in time is told.
+      const gaps = notices(records).filter((text) => text.endsWith("no answer within 2 s"));
+      expect(gaps.length > 0).toBe(kernel !== "6.1");
       expect(summary["retransmits"].segments).toBe(segments);
       expect(findings(summary)).toHaveLength(1);
       expect(findings(summary)[0]).toMatchObject({
