@@ -1,7 +1,7 @@
 import type { NetDelta } from "../evidence/net/types.ts";
 
-/** As the sections of a snapshot say it (src/evidence/net/section-reader.ts). */
-const NOT_INSTALLED = "not installed";
+/** As the sections of a snapshot say it (src/evidence/net/section-reader.ts), or the launcher of a tool. */
+const NOT_INSTALLED = /(?:^|\bis )not installed$/;
 
 /** A gap that another run, or --netns, may fill: worth a line also for whoever did not ask for notes. Others (gone, no such tool) stay. */
 const OUT_OF_TIME =
@@ -16,6 +16,7 @@ interface Gap {
 const WHOLES: Readonly<Record<string, string>> = {
   "/proc/net": "counters, rules and settings",
   configuration: "rules and settings",
+  sh: "rules and settings",
 };
 
 /** Namespaces named in one notice. */
@@ -34,13 +35,13 @@ export function listGaps(networks: readonly NetDelta[]): Gap[] {
       .map(({ what, why }) => ({
         netns,
         why,
-        what: why === NOT_INSTALLED ? (what.split(" ")[0] ?? what) : what,
+        what: NOT_INSTALLED.test(why) ? (what.split(" ")[0] ?? what) : what,
       })),
   );
   return [...Map.groupBy(gaps, ({ what, why }) => JSON.stringify([what, why])).values()].flatMap((group) => {
     const [first] = group;
     if (first === undefined) return [];
-    if (first.why === NOT_INSTALLED)
+    if (NOT_INSTALLED.test(first.why))
       return {
         level: "info" as const,
         message: `${first.what} is not installed: its evidence is missing; trace doctor names the package`,
