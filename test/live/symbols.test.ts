@@ -2,7 +2,7 @@ import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { createResolver, type Resolver } from "../../src/symbols/resolver.ts";
 
@@ -67,7 +67,11 @@ async function start(command: string, args: readonly string[]): Promise<ChildPro
   resolver = createResolver();
   const child = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"], cwd: folder });
   children.push(child);
-  await once(child.stdout, "data");
+  const ended = once(child, "exit").then(([code]) => {
+    throw new Error(`${command} ended with ${String(code)} before it was ready`);
+  });
+  await Promise.race([once(child.stdout, "data"), ended]);
+  ended.catch(() => {});
   return child;
 }
 
@@ -213,9 +217,10 @@ describe("a Node script with --perf-basic-prof", () => {
 
 /** The script as pid 1 of a pid namespace, with a /tmp that nobody else sees. Its pid out here is the child of unshare. */
 async function startInContainer(): Promise<{ child: ChildProcess; pid: number }> {
+  // The checkout, and Node with it, may itself be below /tmp.
   const inside = `cp '${folder}/burn it.cjs' /dev/shm/trace-burn.cjs &&
-    mount -t tmpfs own /tmp && mkdir /tmp/own && mv /dev/shm/trace-burn.cjs '/tmp/own/burn it.cjs' &&
-    exec '${process.execPath}' --perf-basic-prof '/tmp/own/burn it.cjs'`;
+    mount --bind '${dirname(process.execPath)}' /mnt && mount -t tmpfs own /tmp && mkdir /tmp/own && mv /dev/shm/trace-burn.cjs '/tmp/own/burn it.cjs' &&
+    exec /mnt/node --perf-basic-prof '/tmp/own/burn it.cjs'`;
   const child = await start("unshare", ["--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", inside]);
   const pids = readFileSync(`/proc/${child.pid!}/task/${child.pid!}/children`, "utf8");
   return { child, pid: Number(pids.trim()) };
