@@ -80,7 +80,8 @@ export function createSession(
   const notices = createNotices();
   const stderr: string[] = [];
   const asked = new Set<string>();
-  const missing = new Set(definition.evidence ?? []);
+  // A source that is not the kernel has no machine to ask.
+  const missing = new Set(info.bpftrace === null ? [] : (definition.evidence ?? []));
   let lost = 0;
   let attached = false;
   let readyAt: number | null = null;
@@ -281,7 +282,7 @@ export function createSession(
       const error = judgeEnd();
       // A recording that was cut has said so already.
       if (readyAt !== null && stoppedAt !== null && exit?.cut !== true)
-        for (const name of missing)
+        for (const name of [...missing].filter((fact) => exit?.unanswered?.includes(fact) !== true))
           notice({
             level: "warning",
             code: "degraded",
