@@ -5,6 +5,7 @@ import { constants, getPriority, setPriority, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Document } from "./support/document.ts";
 import { startIn, type Background } from "./support/background.ts";
 import { sh } from "./support/shell.ts";
 import { startTrace, type TraceRecord, type TraceResult } from "./support/trace.ts";
@@ -32,16 +33,6 @@ while (1) {
   open(my $f, '>', 'log' . $i % 8) or die; print $f 'x' x 20000; $f->flush; $f->sync; close $f;
   if ($i++ % 10 == 0) { for (1..5) { open(my $d, '>', "big$_"); print $d 'y' x 200000; close $d } system('sync', '-f', '.') }
 }`;
-
-interface Document {
-  readonly shared: { readonly frames: readonly { readonly name: string; readonly file?: string }[] };
-  readonly profiles: readonly {
-    readonly name: string;
-    readonly unit: string;
-    readonly samples: readonly (readonly number[])[];
-    readonly weights: readonly number[];
-  }[];
-}
 
 const folder = mkdtempSync(join(tmpdir(), "trace-live-kthreads-"));
 const mount = join(folder, "disk");

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, wr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Document } from "./support/document.ts";
 import { sh } from "./support/shell.ts";
 import { startTrace, type TraceRecord, type TraceResult } from "./support/trace.ts";
 
@@ -40,16 +41,6 @@ const HOSTILE = "x,1]: 7\n\u001b[31m";
 const RENAMED = `$| = 1; $0 = "x,1]: 7\\n\\e[31m"; print "ready\\n"; while (1) { $s += $_ for 1..1000 }`;
 /** A child that works for a twentieth of a second, again and again. */
 const SHORT_LIVED = `use Time::HiRes "time"; $| = 1; print "ready\\n"; while (1) { my $p = fork; if (!$p) { $0 = "shortlived"; my $e = time + 0.05; while (time < $e) { $s += $_ for 1..1000 } exit } waitpid $p, 0 }`;
-
-interface Document {
-  readonly shared: { readonly frames: readonly { readonly name: string; readonly file?: string }[] };
-  readonly profiles: readonly {
-    readonly name: string;
-    readonly unit: string;
-    readonly samples: readonly (readonly number[])[];
-    readonly weights: readonly number[];
-  }[];
-}
 
 const folder = mkdtempSync(join(tmpdir(), "trace-live-profile-"));
 const path = (name: string) => join(folder, name);
