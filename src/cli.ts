@@ -43,11 +43,13 @@ const { main, reportError } = await import("./commands/main.ts");
 process.stdout.on("error", () => {});
 process.stderr.on("error", () => {});
 const argv = process.argv.slice(2);
-const plain: CommandIo = {
+const createIo = (color: boolean): CommandIo => ({
   stdout: process.stdout,
   stderr: process.stderr,
-  color: false,
-  width: process.stdout.columns ?? 80,
+  color,
+  get width() {
+    return process.stdout.columns ?? 80;
+  },
   exit: (code) => {
     process.exitCode = code;
   },
@@ -55,10 +57,11 @@ const plain: CommandIo = {
     for (const signal of END_SIGNALS) process.off(signal, remember);
     return isInterrupted;
   },
-};
+});
 try {
   const { when, rest } = takeColor(argv);
-  await main(rest, { ...plain, color: wantsColor(when, process.stdout) });
+  await main(rest, createIo(wantsColor(when, process.stdout)));
 } catch (error) {
-  plain.exit(reportError(error, argv, null, plain));
+  const io = createIo(false);
+  io.exit(reportError(error, argv, null, io));
 }

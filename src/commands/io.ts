@@ -6,7 +6,7 @@ export interface CommandIo {
   readonly stderr: NodeJS.WriteStream;
   /** Colours wanted on stdout. */
   readonly color: boolean;
-  /** Columns of stdout; 80 where it is no terminal. */
+  /** Columns of stdout as they are now (a terminal may be resized while a trace runs); 80 where it is no terminal. */
   readonly width: number;
   /** Sets the exit code; the process ends when nothing is left to do. */
   exit(code: ExitCode | 130): void;

@@ -48,7 +48,6 @@ export function createPresenter(
       ? createLiveScreen(io.stdout, io.color, keepsLines || info.options["events"] === true)
       : null;
   screen?.wait(`trace ${info.command} · ${info.host} · attaching the probes …`);
-  const style = createStyle(io.width, io.color);
   const duration = typeof info.options["duration"] === "number" ? info.options["duration"] : null;
   let lost = 0;
   let unwritten = 0;
@@ -114,7 +113,7 @@ export function createPresenter(
           duration,
           lost: view.lost + lost,
         });
-      else say(renderProgress(elapsed, view.headline, style));
+      else say(renderProgress(elapsed, view.headline, createStyle(io.width, io.color)));
     },
     ready() {
       if (isReplay || screen !== null) return;
@@ -143,7 +142,9 @@ export function createPresenter(
       closePage();
       if (values.verbose === true) for (const line of end.stderr) say(`bpftrace: ${line}`);
       if (!isJson && !isGone)
-        io.stdout.write(renderReport([...end.result.report, ...profileBlock(profile)], style));
+        io.stdout.write(
+          renderReport([...end.result.report, ...profileBlock(profile)], createStyle(io.width, io.color)),
+        );
       if (unwritten > 0)
         say(
           `trace: warning: ${formatCount(unwritten)} records were dropped: the reader of stdout was too slow`,

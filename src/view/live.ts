@@ -2,7 +2,7 @@ import { createLogUpdate } from "log-update";
 import type { LiveView } from "../probe/report.ts";
 import { escapeText } from "../text/escape.ts";
 import { formatCount, formatSeconds, sparkline } from "../text/format.ts";
-import { createStyle, measure, truncate, type Style } from "./style.ts";
+import { createStyle, measure, truncate } from "./style.ts";
 import { renderTable } from "./table.ts";
 
 /** Lines kept free at the bottom, so that a redraw never scrolls. */
@@ -18,8 +18,15 @@ export interface LiveStatus {
   readonly lost: number;
 }
 
-/** The page of one moment, cut to the terminal. */
-function renderLive(view: LiveView, status: LiveStatus, rows: number, style: Style): string {
+/** The page of one moment, cut to the terminal: a line that is wider would be wrapped, and push others off it. */
+function renderLive(
+  view: LiveView,
+  status: LiveStatus,
+  rows: number,
+  columns: number,
+  color: boolean,
+): string {
+  const style = createStyle(columns, color);
   const time =
     status.duration === null
       ? `${formatSeconds(status.elapsed)} · Ctrl-C ends it with a report`
@@ -37,7 +44,10 @@ function renderLive(view: LiveView, status: LiveStatus, rows: number, style: Sty
   if (view.table !== null && view.table.rows.length > 0) {
     lines.push("", ...renderTable(view.table.columns, view.table.rows, style));
   }
-  return lines.slice(0, Math.max(2, rows - MARGIN)).join("\n");
+  return lines
+    .slice(0, Math.max(2, rows - MARGIN))
+    .map((line) => truncate(line, columns))
+    .join("\n");
 }
 
 export interface LiveScreen {
@@ -84,8 +94,7 @@ export function createLiveScreen(stream: NodeJS.WriteStream, color: boolean, lin
   return {
     draw(view, status) {
       if (!isOpen) return;
-      last = () =>
-        update(renderLive(view, status, stream.rows ?? 24, createStyle(stream.columns ?? 80, color)));
+      last = () => update(renderLive(view, status, stream.rows ?? 24, stream.columns ?? 80, color));
       last();
     },
     wait: (line) => update(truncate(escapeText(line), stream.columns ?? 80)),

@@ -1,3 +1,4 @@
+import cliTruncate from "cli-truncate";
 import picocolors from "picocolors";
 import stringWidth from "string-width";
 import type { Tone } from "../probe/report.ts";
@@ -27,18 +28,9 @@ export function measure(text: string): number {
   return stringWidth(text);
 }
 
-/** `text` cut to `width` columns, with … where something is missing. */
+/** `text`, which may be styled, cut to `width` columns, with … where something is missing. */
 export function truncate(text: string, width: number): string {
-  if (measure(text) <= width) return text;
-  let out = "";
-  let used = 0;
-  for (const character of text) {
-    const next = measure(character);
-    if (used + next > width - 1) break;
-    out += character;
-    used += next;
-  }
-  return `${out}…`;
+  return cliTruncate(text, width);
 }
 
 /** Words of `text` in lines of at most `width` columns; a longer word stands alone (commands must stay whole to be pasted). */
