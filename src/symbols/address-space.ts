@@ -106,6 +106,16 @@ export function frameInRegion(
   return found.name === null ? JIT_FRAME : frameAtOffset(found.name, address - found.start + found.offset);
 }
 
+/**
+ * What stands at an address if this memory is a copy of the one that is meant (fork). Null where it cannot be told: only code that is put at
+ * random addresses is taken; what is linked at fixed ones can be any program's.
+ */
+export function frameInCopy(space: AddressSpace, address: number): UserFrame | null {
+  const found = space.regions[findRegion(space, address)];
+  if (found?.kind !== "elf" || found.module.head.layout.kind !== "dyn") return null;
+  return found.module.frameAt(address - found.start + found.offset);
+}
+
 /** Whether the process has executable memory that no ELF file explains. */
 export function hasUnexplainedCode(space: AddressSpace): boolean {
   return space.regions.some((region) => region.kind === "code");

@@ -148,6 +148,34 @@ async function resolveStripped(): Promise<string> {
   return resolver.resolve(7, BASE + HIDDEN_STEP).name;
 }
 
+describe("a process that ended before it could be read", () => {
+  const ELSEWHERE = BASE + 0x100000;
+
+  it("has the code of one that was forked from the same memory", async () => {
+    startPie();
+    const resolver = create();
+    await resolver.notice(7, { comm: "worker" });
+    await resolver.notice(8, { comm: "worker", addresses: [BASE + MAIN] });
+    expect(resolver.resolve(8, BASE + MAIN)).toEqual({ name: "main", module: "pie", kind: "symbol" });
+    expect(resolver.resolve(8, ELSEWHERE)).toMatchObject({ name: "[unknown]" });
+    expect(resolver.counts().unread).toBe(1);
+  });
+
+  it("has none of a program with another name, nor of one that is always at the same address", async () => {
+    startPie();
+    proc.install(9, "exec", "/srv/exec");
+    proc.write(9, { mappings: [{ start: 0x400000, path: "/srv/exec" }] });
+    const resolver = create();
+    await resolver.notice(7, { comm: "worker" });
+    await resolver.notice(9, { comm: "fixed" });
+    await resolver.notice(8, { comm: "other" });
+    await resolver.notice(10, { comm: "fixed" });
+    expect(resolver.resolve(8, BASE + MAIN)).toMatchObject({ name: "[unknown]" });
+    expect(resolver.resolve(9, 0x4005f7)).toMatchObject({ name: "hidden_step" });
+    expect(resolver.resolve(10, 0x4005f7)).toMatchObject({ name: "[unknown]" });
+  });
+});
+
 describe("separate debug files", () => {
   it("are not there: the frame keeps its place", async () => {
     expect(await resolveStripped()).toBe("[tool]+0x73a");
