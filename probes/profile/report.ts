@@ -1,5 +1,6 @@
 import { type CpuTimes } from "../../src/evidence/cpu.ts";
 import type { EndInfo, Options, SessionInfo } from "../../src/probe/define.ts";
+import { figures, makeTable, words } from "../../src/probe/columns.ts";
 import type { Block } from "../../src/probe/report.ts";
 import type { SampleBook } from "../../src/profile/samples/book.ts";
 import { findHottestPath, type TopFrame, type WeighedStack } from "../../src/profile/samples/top.ts";
@@ -109,57 +110,39 @@ function isFiltered(options: Options): boolean {
 function processTable({ counts, hz, end }: ReportInput, total: number): Block {
   const rest = counts.processes.slice(MAX_PROCESSES);
   const share = (samples: number) => (end.seconds > 0 ? percent(samples / hz / end.seconds) : "–");
-  return {
-    kind: "table",
-    title: "Processes, in percent of one CPU",
-    columns: [
-      { header: "CPU", align: "right" },
-      { header: "USER", align: "right" },
-      { header: "KERNEL", align: "right" },
-      { header: "SAMPLES", align: "right" },
-      { header: "PID", align: "right" },
-      { header: "COMMAND", shrink: 1 },
+  const restShare = percent(rest.reduce((sum, row) => sum + row.samples, 0) / total);
+  return makeTable(
+    counts.processes.slice(0, MAX_PROCESSES),
+    [
+      figures("CPU", ({ samples }) => share(samples)),
+      figures("USER", ({ user }) => share(user)),
+      figures("KERNEL", ({ kernel }) => share(kernel)),
+      figures("SAMPLES", ({ samples }) => formatCount(samples)),
+      figures("PID", ({ pid }) => String(pid)),
+      words("COMMAND", ({ label }) => label, { shrink: 1 }),
     ],
-    rows: counts.processes
-      .slice(0, MAX_PROCESSES)
-      .map((row) => [
-        share(row.samples),
-        share(row.user),
-        share(row.kernel),
-        formatCount(row.samples),
-        String(row.pid),
-        row.label,
-      ]),
-    ...(rest.length > 0
-      ? {
-          more: `… and ${plural(rest.length, "more process", "more processes")} with ${percent(
-            rest.reduce((sum, row) => sum + row.samples, 0) / total,
-          )} of the samples: --format json has them all`,
-        }
-      : {}),
-  };
+    {
+      title: "Processes, in percent of one CPU",
+      ...(rest.length > 0
+        ? {
+            more: `… and ${plural(rest.length, "more process", "more processes")} with ${restShare} of the samples: --format json has them all`,
+          }
+        : {}),
+    },
+  );
 }
 
 function functionTable(top: readonly TopFrame[], total: number): Block {
-  return {
-    kind: "table",
-    title: "Functions: alone, and with what they call",
-    columns: [
-      { header: "SELF", align: "right" },
-      { header: "TOTAL", align: "right" },
-      { header: "FUNCTION", shrink: 2 },
-      { header: "WHERE", shrink: 1 },
+  return makeTable(
+    top.slice(0, MAX_FUNCTIONS).filter(({ self }) => self > 0),
+    [
+      figures("SELF", ({ self }) => percent(self / total)),
+      figures("TOTAL", (row) => percent(row.total / total)),
+      words("FUNCTION", ({ frame }) => frame.name, { shrink: 2 }),
+      words("WHERE", ({ frame }) => frame.file ?? "", { shrink: 1 }),
     ],
-    rows: top
-      .slice(0, MAX_FUNCTIONS)
-      .filter(({ self }) => self > 0)
-      .map(({ frame, self, total: all }) => [
-        percent(self / total),
-        percent(all / total),
-        frame.name,
-        frame.file ?? "",
-      ]),
-  };
+    { title: "Functions: alone, and with what they call" },
+  );
 }
 
 /** What keeps the graph from saying more, and how to change it. */
