@@ -19,35 +19,31 @@ export interface CommitTotal extends WorkTotal {
   blocks: number;
 }
 
-/** What the program counted during the run. */
-export interface Totals {
-  /** By CPU, vector and 1 for ksoftirqd, 0 for interrupts: key `cpu,vector,own`. */
-  readonly softirq: ReadonlyMap<string, WorkTotal>;
-  /** Key `own,device`. */
-  readonly napi: ReadonlyMap<string, NapiTotal>;
-  /** By thread and function (low 32 bits of its address): key `tid,function`. */
-  readonly work: ReadonlyMap<string, WorkTotal>;
-  /** By memory node. */
-  readonly kswapdWakes: ReadonlyMap<number, number>;
-  /** By process. */
-  readonly kswapdCallers: ReadonlyMap<number, number>;
-  /** By device number as the kernel has it. */
-  readonly commits: ReadonlyMap<number, CommitTotal>;
-  /** By device and process: key `dev,pid`. */
-  readonly fsyncs: ReadonlyMap<string, number>;
-}
-
-type Take = (into: Draft, key: string, value: number) => void;
-
 interface Draft {
+  /** By CPU, vector and 1 for ksoftirqd, 0 for interrupts: key `cpu,vector,own`. */
   readonly softirq: Map<string, WorkTotal>;
+  /** Key `own,device`. */
   readonly napi: Map<string, NapiTotal>;
+  /** By thread and function (low 32 bits of its address): key `tid,function`. */
   readonly work: Map<string, WorkTotal>;
+  /** By memory node. */
   readonly kswapdWakes: Map<number, number>;
+  /** By process. */
   readonly kswapdCallers: Map<number, number>;
+  /** By device number as the kernel has it. */
   readonly commits: Map<number, CommitTotal>;
+  /** By device and process: key `dev,pid`. */
   readonly fsyncs: Map<string, number>;
 }
+
+/** What the program counted during the run. */
+export type Totals = {
+  readonly [Name in keyof Draft]: Draft[Name] extends Map<infer Key, infer Value>
+    ? ReadonlyMap<Key, Value>
+    : never;
+};
+
+type Take = (into: Draft, key: string, value: number) => void;
 
 const napi =
   (set: (total: NapiTotal, value: number) => void): Take =>
