@@ -187,7 +187,7 @@ function commitTable({ work, end }: ReportInput): Block[] {
         figures("/S", ({ count }) => (end.seconds > 0 ? formatRate(count / end.seconds) : "–")),
         figures("TIME", ({ seconds }) => formatTime(seconds)),
         figures("BLOCKS", ({ blocks }) => formatCount(blocks)),
-        words("DISK", ({ disk, number }) => disk?.device ?? String(number)),
+        words("DISK", ({ disk, number }) => disk?.device ?? number),
         words("MOUNTED AT", ({ disk }) => (disk === null ? "–" : `${disk.path} (${disk.type})`), {
           shrink: 1,
         }),
