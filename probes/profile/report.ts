@@ -5,6 +5,7 @@ import type { Block } from "../../src/probe/report.ts";
 import type { SampleBook } from "../../src/profile/samples/book.ts";
 import { findHottestPath, type TopFrame, type WeighedStack } from "../../src/profile/samples/top.ts";
 import { explainTruncation, type TruncationStats } from "../../src/symbols/frames.ts";
+import { escapeText } from "../../src/text/escape.ts";
 import { formatCount, formatSeconds, plural } from "../../src/text/format.ts";
 import type { Counts } from "./counts.ts";
 import { percent } from "./live.ts";
@@ -152,7 +153,7 @@ function sentences(input: ReportInput, total: number): Block[] {
   for (const { label, samples } of countUnnamedJit(book, counts).slice(0, MAX_SENTENCES)) {
     if (samples < LEAST_JIT * total) continue;
     lines.push(
-      `${percent(samples / total)} of the samples are in code that a compiler in \`${label}\` made at run time and has no names for: start Node with --perf-basic-prof, Java with an agent that writes /tmp/perf-PID.map`,
+      `${percent(samples / total)} of the samples are in code that a compiler in \`${escapeText(label)}\` made at run time and has no names for: start Node with --perf-basic-prof, Java with an agent that writes /tmp/perf-PID.map`,
     );
   }
   if (lostStacks.kernel + lostStacks.user > 0) {
@@ -172,14 +173,17 @@ function sentences(input: ReportInput, total: number): Block[] {
 /** One sentence for the program with most stacks; the others whose stacks end early are named after it. */
 function explainTruncations(truncated: readonly TruncationStats[]): string[] {
   const explained = truncated.flatMap((stats) => {
-    const text = explainTruncation(stats);
+    // In a text block a line break of a name's own would be one.
+    const text = explainTruncation({ ...stats, comm: escapeText(stats.comm) });
     return text === null ? [] : [{ text, stats }];
   });
   const [first, ...others] = explained;
   if (first === undefined) return [];
   const named = others
     .slice(0, MAX_OTHERS)
-    .map(({ stats }) => `\`${stats.comm}\` (${Math.round((100 * stats.afterTwo) / stats.stacks)} %)`);
+    .map(
+      ({ stats }) => `\`${escapeText(stats.comm)}\` (${Math.round((100 * stats.afterTwo) / stats.stacks)} %)`,
+    );
   const more = others.length > MAX_OTHERS ? ` and ${others.length - MAX_OTHERS} more` : "";
   return [first.text + (named.length > 0 ? `. The same goes for ${named.join(", ")}${more}` : "")];
 }

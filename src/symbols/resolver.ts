@@ -65,8 +65,9 @@ const UNKNOWN = unknownFrame("[unknown]");
 const VSYSCALL: UserFrame = { ...unknownFrame("[vsyscall]"), kind: "module-offset" };
 const VSYSCALL_START = 0xffffffffff600000;
 const VSYSCALL_END = 0xffffffffff601000;
-// Two of the four threads that do file work in Node: a /proc file that hangs must not take all of them.
-const READERS = 2;
+// Of the four threads that do file work in Node: a /proc file or a file system that hangs must not take all of them.
+const LOOKING = 2;
+const OPENING = 1;
 
 /** Resolves addresses of user space by /proc/PID/maps, ELF symbol tables and perf maps. It reads, and changes nothing. */
 export function createResolver(options: ResolverOptions = {}): Resolver {
@@ -83,7 +84,9 @@ export function createResolver(options: ResolverOptions = {}): Resolver {
 
 class ProcResolver implements Resolver {
   readonly #shared: Shared;
-  readonly #slots: Slots;
+  /** Maps are read before files are opened: of a process that ends soon there are no maps any more, but files mostly are. */
+  readonly #looking: Slots;
+  readonly #opening: Slots;
   /** In the order in which they were last seen. */
   readonly #processes = new Map<number, TracedProcess>();
   readonly #siblings = new Siblings();
@@ -92,7 +95,8 @@ class ProcResolver implements Resolver {
 
   constructor(shared: Shared) {
     this.#shared = shared;
-    this.#slots = new Slots(READERS, shared.limits.processes);
+    this.#looking = new Slots(LOOKING, shared.limits.processes);
+    this.#opening = new Slots(OPENING, shared.limits.processes);
   }
 
   async notice(pid: number, sighting: Sighting = {}): Promise<void> {
@@ -156,7 +160,8 @@ class ProcResolver implements Resolver {
 
   async #read(process: TracedProcess): Promise<void> {
     if (process.pause > 0) await setTimeout(process.pause * 1000, undefined, { ref: false });
-    const ran = await this.#slots.run(() => process.read());
+    const ran =
+      (await this.#looking.run(() => process.look())) && (await this.#opening.run(() => process.open()));
     if (!ran) this.#turnedAway++;
     this.#siblings.remember(process.comm, process.spaces[0]);
     process.reading = null;

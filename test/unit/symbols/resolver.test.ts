@@ -8,15 +8,20 @@ import {
   openSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { SymbolLimits } from "../../../src/symbols/limits.ts";
+import { frameInRegion } from "../../../src/symbols/address-space.ts";
+import { DEFAULT_LIMITS, type SymbolLimits } from "../../../src/symbols/limits.ts";
+import { ModuleCache } from "../../../src/symbols/module-cache.ts";
 import { readFromBuffer } from "../../../src/symbols/byte-source.ts";
 import { readElfHead } from "../../../src/symbols/elf.ts";
 import { createResolver, type Resolver } from "../../../src/symbols/resolver.ts";
+import { TracedProcess } from "../../../src/symbols/traced-process.ts";
 import { ProcFolder } from "./make-proc.ts";
 
 const BASE = 0x555500000000;
@@ -159,6 +164,26 @@ describe("a process that ended before it could be read", () => {
     expect(resolver.resolve(8, BASE + MAIN)).toEqual({ name: "main", module: "pie", kind: "symbol" });
     expect(resolver.resolve(8, ELSEWHERE)).toMatchObject({ name: "[unknown]" });
     expect(resolver.counts().unread).toBe(1);
+  });
+
+  it("keeps the maps that were read in time, and has the files opened that are still there", async () => {
+    const path = fileURLToPath(new URL("../../../fixtures/symbols/pie", import.meta.url));
+    proc.write(7, { mappings: [{ start: BASE, path, inode: statSync(path).ino }] });
+    const process = new TracedProcess(7, {
+      procRoot: proc.path,
+      limits: DEFAULT_LIMITS,
+      modules: new ModuleCache(DEFAULT_LIMITS),
+      entries: { left: 0 },
+      now: () => 0,
+    });
+    await process.look();
+    proc.end(7);
+    await process.open();
+    expect(frameInRegion(process.spaces[0]!, 0, BASE + MAIN, null)).toMatchObject({ name: "main" });
+    await process.look();
+    await process.open();
+    expect(process.spaces).toHaveLength(1);
+    process.close();
   });
 
   it("has none of a program with another name, nor of one that is always at the same address", async () => {
