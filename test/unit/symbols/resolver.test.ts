@@ -130,6 +130,30 @@ describe("a process that runs an ELF file", () => {
     expect(resolver.resolve(7, BASE + MAIN)).toMatchObject({ name: "main", module: "pie" });
   });
 
+  it("that was put into memory is read, and a compiler's code there is not taken for one", async () => {
+    proc.install(7, "pie", "/elsewhere");
+    writeFileSync(proc.inRoot(7, "/code"), "no ELF file");
+    proc.write(7, {
+      mappings: [
+        { start: BASE, path: "/memfd:program (deleted)", inode: 5 },
+        { start: JIT, path: "/memfd:doublemapper (deleted)", inode: 6, perms: "r-xs" },
+      ],
+    });
+    mkdirSync(join(proc.path, "7/map_files"));
+    for (const [start, path] of [
+      [BASE, "/elsewhere"],
+      [JIT, "/code"],
+    ] as const)
+      symlinkSync(
+        proc.inRoot(7, path),
+        join(proc.path, `7/map_files/${start.toString(16)}-${(start + 0x1000).toString(16)}`),
+      );
+    const resolver = create();
+    await resolver.notice(7);
+    expect(resolver.resolve(7, BASE + MAIN)).toMatchObject({ name: "main", module: "memfd:program" });
+    expect(resolver.resolve(7, JIT + 1)).toMatchObject({ name: "[jit]" });
+  });
+
   it("cannot let us wait by a pipe where a file should be", async () => {
     execFileSync("mkfifo", [proc.inRoot(7, "/srv/pipe"), proc.inRoot(7, "/tmp/perf-1.map")]);
     proc.write(7, {
