@@ -15,7 +15,6 @@ import type { Finding } from "../../src/diagnose/finding.ts";
 import { counterRecords, interfaceRecords } from "../../src/reduce/change-records.ts";
 import { listGaps } from "../../src/reduce/gaps.ts";
 import { createEvidenceBook } from "../../src/reduce/evidence-book.ts";
-import type { Ask } from "../../src/reduce/fact.ts";
 import { createNames } from "../../src/reduce/names.ts";
 import { createStackBook } from "../../src/reduce/stacks.ts";
 import { stackKeys } from "./drop-facts.ts";
@@ -34,7 +33,7 @@ const LIVE_ROWS = 12;
 /** The reading side of `trace drops`. */
 export function runDrops(context: RunContext): ProbeRun {
   const counters = createDropCounters();
-  const ask = (question: Ask) => context.ask(question);
+  const ask: RunContext["ask"] = (question) => context.ask(question);
   const names = createNames(ask);
   for (const fact of knownNetns(context.session.tables)) names.fact(fact);
   const reasons = readReasonTable(context.session.tables);

@@ -1,5 +1,5 @@
 import type { KernelThreadEvidence } from "../../src/evidence/kthreads/types.ts";
-import type { Block } from "../../src/probe/report.ts";
+import { figures, makeTable, words, type TableBlock } from "../../src/probe/columns.ts";
 import { describeKernelThread } from "../../src/catalogue/load.ts";
 import { formatCount } from "../../src/text/format.ts";
 
@@ -9,23 +9,18 @@ const ROWS = 12;
 export function liveTable(
   sampled: ReadonlyMap<number, { readonly comm: string; readonly samples: number }>,
   evidence: KernelThreadEvidence | null,
-): Extract<Block, { kind: "table" }> {
+): TableBlock {
   const names = new Map((evidence?.threads ?? []).map(({ pid, name }) => [pid, name]));
-  return {
-    kind: "table",
-    columns: [
-      { header: "SAMPLES", align: "right" },
-      { header: "PID", align: "right" },
-      { header: "THREAD" },
-      { header: "WHAT IT IS FOR", shrink: 1 },
-    ],
-    rows: [...sampled]
-      .sort((a, b) => b[1].samples - a[1].samples)
-      .slice(0, ROWS)
-      .map(([pid, { comm, samples }]) => {
-        const name = names.get(pid) ?? comm;
-        const role = describeKernelThread(name)?.role ?? "not in the catalogue";
-        return [formatCount(samples), String(pid), name, role];
-      }),
-  };
+  const rows = [...sampled]
+    .map(([pid, { comm, samples }]) => ({ pid, samples, name: names.get(pid) ?? comm }))
+    .sort((a, b) => b.samples - a.samples)
+    .slice(0, ROWS);
+  return makeTable(rows, [
+    figures("SAMPLES", ({ samples }) => formatCount(samples)),
+    figures("PID", ({ pid }) => String(pid)),
+    words("THREAD", ({ name }) => name),
+    words("WHAT IT IS FOR", ({ name }) => describeKernelThread(name)?.role ?? "not in the catalogue", {
+      shrink: 1,
+    }),
+  ]);
 }

@@ -1,5 +1,6 @@
 import type { Finding } from "../../src/diagnose/finding.ts";
 import type { EndInfo, Options, SessionInfo } from "../../src/probe/define.ts";
+import { figures, makeTable, words } from "../../src/probe/columns.ts";
 import type { Block } from "../../src/probe/report.ts";
 import { formatCount, formatRate, formatSeconds, plural } from "../../src/text/format.ts";
 import { roleOf, type ThreadRow } from "./threads.ts";
@@ -76,31 +77,22 @@ function threadTables({ threads }: ReportInput): Block[] {
       { kind: "text", text: `All ${plural(threads.length, "kernel thread")} were idle.`, tone: "good" },
     ];
   return [
-    {
-      kind: "table",
-      title: "Threads, in percent of one CPU",
-      columns: [
-        { header: "CPU", align: "right" },
-        { header: "SAMPLES", align: "right" },
-        { header: "SLEPT", align: "right" },
-        { header: "PUSHED", align: "right" },
-        { header: "PID", align: "right" },
-        { header: "THREAD" },
-        { header: "WHAT IT IS FOR", overflow: true },
+    makeTable(
+      busy.slice(0, MAX_THREADS),
+      [
+        figures("CPU", ({ cpuPercent }) => `${cpuPercent.toFixed(1)} %`),
+        figures("SAMPLES", ({ samples }) => formatCount(samples)),
+        figures("SLEPT", ({ voluntarySwitches }) => formatOptional(voluntarySwitches)),
+        figures("PUSHED", ({ involuntarySwitches }) => formatOptional(involuntarySwitches)),
+        figures("PID", ({ pid }) => String(pid)),
+        words("THREAD", ({ name }) => name),
+        words("WHAT IT IS FOR", (thread) => roleOf(thread) ?? "not in the catalogue", { overflow: true }),
       ],
-      rows: busy
-        .slice(0, MAX_THREADS)
-        .map((thread) => [
-          `${thread.cpuPercent.toFixed(1)} %`,
-          formatCount(thread.samples),
-          formatOptional(thread.voluntarySwitches),
-          formatOptional(thread.involuntarySwitches),
-          String(thread.pid),
-          thread.name,
-          roleOf(thread) ?? "not in the catalogue",
-        ]),
-      more: `SLEPT, PUSHED: how often it gave its CPU up, and how often it was taken from it. ${plural(quiet, "other thread")} did next to nothing: --format json has them all.`,
-    },
+      {
+        title: "Threads, in percent of one CPU",
+        more: `SLEPT, PUSHED: how often it gave its CPU up, and how often it was taken from it. ${plural(quiet, "other thread")} did next to nothing: --format json has them all.`,
+      },
+    ),
   ];
 }
 
@@ -110,26 +102,18 @@ function vectorTable({ work }: ReportInput): Block[] {
   const rows = work.vectors.filter((row) => row.own + row.other > 0).slice(0, MAX_ROWS);
   if (rows.length === 0) return [];
   return [
-    {
-      kind: "table",
-      title: "Softirqs: in ksoftirqd, and outside (after an interrupt, or in the sender)",
-      columns: [
-        { header: "KSOFTIRQD", align: "right" },
-        { header: "RUNS", align: "right" },
-        { header: "OUTSIDE", align: "right" },
-        { header: "RUNS", align: "right" },
-        { header: "CPU", align: "right" },
-        { header: "VECTOR" },
+    makeTable(
+      rows,
+      [
+        figures("KSOFTIRQD", ({ own }) => formatTime(own)),
+        figures("RUNS", ({ ownCount }) => formatCount(ownCount)),
+        figures("OUTSIDE", ({ other }) => formatTime(other)),
+        figures("RUNS", ({ otherCount }) => formatCount(otherCount)),
+        figures("CPU", ({ cpu }) => String(cpu)),
+        words("VECTOR", ({ vector }) => vector),
       ],
-      rows: rows.map((row) => [
-        formatTime(row.own),
-        formatCount(row.ownCount),
-        formatTime(row.other),
-        formatCount(row.otherCount),
-        String(row.cpu),
-        row.vector,
-      ]),
-    },
+      { title: "Softirqs: in ksoftirqd, and outside (after an interrupt, or in the sender)" },
+    ),
   ];
 }
 
@@ -144,26 +128,18 @@ function deviceTable({ work, end }: ReportInput): Block[] {
   const rows = work.devices.filter((row) => row.packets > 0).slice(0, MAX_ROWS);
   if (rows.length === 0) return [];
   return [
-    {
-      kind: "table",
-      title: "Packets polled from devices",
-      columns: [
-        { header: "PACKETS", align: "right" },
-        { header: "/S", align: "right" },
-        { header: "BY KSOFTIRQD", align: "right" },
-        { header: "POLLS", align: "right" },
-        { header: "BUDGET USED UP", align: "right" },
-        { header: "DEVICE", shrink: 1 },
+    makeTable(
+      rows,
+      [
+        figures("PACKETS", ({ packets }) => formatCount(packets)),
+        figures("/S", ({ packets }) => (end.seconds > 0 ? formatRate(packets / end.seconds) : "–")),
+        figures("BY KSOFTIRQD", ({ own }) => formatCount(own)),
+        figures("POLLS", ({ polls }) => formatCount(polls)),
+        figures("BUDGET USED UP", ({ full }) => formatCount(full)),
+        words("DEVICE", ({ device }) => device ?? "backlog (veth, lo, RPS)", { shrink: 1 }),
       ],
-      rows: rows.map((row) => [
-        formatCount(row.packets),
-        end.seconds > 0 ? formatRate(row.packets / end.seconds) : "–",
-        formatCount(row.own),
-        formatCount(row.polls),
-        formatCount(row.full),
-        row.device ?? "backlog (veth, lo, RPS)",
-      ]),
-    },
+      { title: "Packets polled from devices" },
+    ),
   ];
 }
 
@@ -171,29 +147,29 @@ function functionTable({ work, hz, end }: ReportInput): Block[] {
   const rows = work.functions.slice(0, MAX_ROWS);
   if (rows.length === 0) return [];
   const rest = work.functions.length - rows.length;
+  const percentOf = (samples: number) =>
+    end.seconds > 0 ? `${((100 * samples) / hz / end.seconds).toFixed(1)} %` : "–";
   return [
-    {
-      kind: "table",
-      title: "Jobs of the workers",
-      columns: [
-        { header: "CPU", align: "right" },
-        { header: "TIME", align: "right" },
-        { header: "RUNS", align: "right" },
-        { header: "FUNCTION", shrink: 1 },
-        { header: "WORKERS", shrink: 2 },
+    makeTable(
+      rows,
+      [
+        figures("CPU", ({ samples }) => percentOf(samples)),
+        figures("TIME", ({ seconds }) => formatTime(seconds)),
+        figures("RUNS", ({ count }) => formatCount(count)),
+        words("FUNCTION", ({ name }) => name, { shrink: 1 }),
+        words("WORKERS", ({ threads }) => nameWorkers(threads), { shrink: 2 }),
       ],
-      rows: rows.map((row) => [
-        end.seconds > 0 ? `${((100 * row.samples) / hz / end.seconds).toFixed(1)} %` : "–",
-        formatTime(row.seconds),
-        formatCount(row.count),
-        row.name,
-        row.threads.length === 0
-          ? "–"
-          : `${row.threads[0]?.name ?? ""}${row.threads.length > 1 ? ` and ${row.threads.length - 1} more` : ""}`,
-      ]),
-      more: `TIME runs from start to end, sleeping included; CPU is what the samples saw.${rest > 0 ? ` ${plural(rest, "more function")}: --format json has them all.` : ""}`,
-    },
+      {
+        title: "Jobs of the workers",
+        more: `TIME runs from start to end, sleeping included; CPU is what the samples saw.${rest > 0 ? ` ${plural(rest, "more function")}: --format json has them all.` : ""}`,
+      },
+    ),
   ];
+}
+
+function nameWorkers([first, ...others]: readonly ThreadRow[]): string {
+  if (first === undefined) return "–";
+  return others.length === 0 ? first.name : `${first.name} and ${others.length} more`;
 }
 
 function commitTable({ work, end }: ReportInput): Block[] {
@@ -204,29 +180,23 @@ function commitTable({ work, end }: ReportInput): Block[] {
     .map(({ pid, comm, count }) => `${comm ?? "?"} (pid ${pid}) ${formatCount(count)}`)
     .join(", ");
   return [
-    {
-      kind: "table",
-      title: "Journal commits (jbd2)",
-      columns: [
-        { header: "COMMITS", align: "right" },
-        { header: "/S", align: "right" },
-        { header: "TIME", align: "right" },
-        { header: "BLOCKS", align: "right" },
-        { header: "DISK" },
-        { header: "MOUNTED AT", shrink: 1 },
+    makeTable(
+      work.commits.slice(0, MAX_ROWS),
+      [
+        figures("COMMITS", ({ count }) => formatCount(count)),
+        figures("/S", ({ count }) => (end.seconds > 0 ? formatRate(count / end.seconds) : "–")),
+        figures("TIME", ({ seconds }) => formatTime(seconds)),
+        figures("BLOCKS", ({ blocks }) => formatCount(blocks)),
+        words("DISK", ({ disk, number }) => disk?.device ?? number),
+        words("MOUNTED AT", ({ disk }) => (disk === null ? "–" : `${disk.path} (${disk.type})`), {
+          shrink: 1,
+        }),
       ],
-      rows: work.commits
-        .slice(0, MAX_ROWS)
-        .map((row) => [
-          formatCount(row.count),
-          end.seconds > 0 ? formatRate(row.count / end.seconds) : "–",
-          formatTime(row.seconds),
-          formatCount(row.blocks),
-          row.disk?.device ?? row.number,
-          row.disk === null ? "–" : `${row.disk.path} (${row.disk.type})`,
-        ]),
-      ...(callers === "" ? {} : { more: `fsync was called by ${callers}.` }),
-    },
+      {
+        title: "Journal commits (jbd2)",
+        ...(callers === "" ? {} : { more: `fsync was called by ${callers}.` }),
+      },
+    ),
   ];
 }
 

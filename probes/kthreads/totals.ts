@@ -19,35 +19,31 @@ export interface CommitTotal extends WorkTotal {
   blocks: number;
 }
 
-/** What the program counted during the run. */
-export interface Totals {
-  /** By CPU, vector and 1 for ksoftirqd, 0 for interrupts: key `cpu,vector,own`. */
-  readonly softirq: ReadonlyMap<string, WorkTotal>;
-  /** Key `own,device`. */
-  readonly napi: ReadonlyMap<string, NapiTotal>;
-  /** By thread and function (low 32 bits of its address): key `tid,function`. */
-  readonly work: ReadonlyMap<string, WorkTotal>;
-  /** By memory node. */
-  readonly kswapdWakes: ReadonlyMap<number, number>;
-  /** By process. */
-  readonly kswapdCallers: ReadonlyMap<number, number>;
-  /** By device number as the kernel has it. */
-  readonly commits: ReadonlyMap<number, CommitTotal>;
-  /** By device and process: key `dev,pid`. */
-  readonly fsyncs: ReadonlyMap<string, number>;
-}
-
-type Take = (into: Draft, key: string, value: number) => void;
-
 interface Draft {
+  /** By CPU, vector and 1 for ksoftirqd, 0 for interrupts: key `cpu,vector,own`. */
   readonly softirq: Map<string, WorkTotal>;
+  /** Key `own,device`. */
   readonly napi: Map<string, NapiTotal>;
+  /** By thread and function (low 32 bits of its address): key `tid,function`. */
   readonly work: Map<string, WorkTotal>;
+  /** By memory node. */
   readonly kswapdWakes: Map<number, number>;
+  /** By process. */
   readonly kswapdCallers: Map<number, number>;
+  /** By device number as the kernel has it. */
   readonly commits: Map<number, CommitTotal>;
+  /** By device and process: key `dev,pid`. */
   readonly fsyncs: Map<string, number>;
 }
+
+/** What the program counted during the run. */
+export type Totals = {
+  readonly [Name in keyof Draft]: Draft[Name] extends Map<infer Key, infer Value>
+    ? ReadonlyMap<Key, Value>
+    : never;
+};
+
+type Take = (into: Draft, key: string, value: number) => void;
 
 const napi =
   (set: (total: NapiTotal, value: number) => void): Take =>
@@ -90,6 +86,10 @@ const MAPS: Readonly<Record<string, { readonly key: (text: string) => string | n
 /** Reads the maps of kthreads.bt, which grow and are printed now and then. */
 export class TotalsReader {
   readonly #maps = new Map<string, Map<string, GrowingCount>>();
+  /** Maps are printed in rounds. An empty one is not: what is in none of a round was 0 then. */
+  readonly #round = new Set<string>();
+  #lastAt: number | null = null;
+  #previousRound: number | null = null;
   /** Entries that could not be read. */
   malformed = 0;
 
@@ -97,14 +97,27 @@ export class TotalsReader {
   read(name: string, entries: readonly MapEntry[], at: number): boolean {
     const known = Object.hasOwn(MAPS, name) ? MAPS[name] : undefined;
     if (known === undefined) return false;
+    if (this.#round.has(name)) {
+      this.#round.clear();
+      this.#previousRound = this.#lastAt;
+    }
+    this.#round.add(name);
+    this.#lastAt = at;
     const counts = entryOf(this.#maps, name, new Map<string, GrowingCount>());
     for (const { key: text, value } of entries) {
       const count = typeof value === "bigint" ? Number(value) : value;
       const key = text === null ? null : known.key(text);
       if (key === null || typeof count !== "number") this.malformed += 1;
-      else entryOf(counts, key, new GrowingCount()).see(at, count);
+      else (counts.get(key) ?? this.#begin(counts, key)).see(at, count);
     }
     return true;
+  }
+
+  #begin(counts: Map<string, GrowingCount>, key: string): GrowingCount {
+    const count = new GrowingCount();
+    if (this.#previousRound !== null) count.see(this.#previousRound, 0);
+    counts.set(key, count);
+    return count;
   }
 
   /** Functions that work was done in: low 32 bits of their addresses. */

@@ -1,4 +1,4 @@
-import type { Block } from "../../src/probe/report.ts";
+import { figures, makeTable, words, type TableBlock } from "../../src/probe/columns.ts";
 import { escapeText } from "../../src/text/escape.ts";
 import type { SampleBook, TightCgroup } from "./samples.ts";
 import { sizeCell } from "./words.ts";
@@ -27,23 +27,13 @@ export function sayHeadroom(kills: number, { available, total, tightest, pressur
 }
 
 /** The cgroups nearest to their limits, for the page that waits for the first kill; null where none has a limit. */
-export function tightTable({ tightest }: Headroom): Extract<Block, { kind: "table" }> | null {
+export function tightTable({ tightest }: Headroom): TableBlock | null {
   if (tightest.length === 0) return null;
-  return {
-    kind: "table",
-    columns: [
-      { header: "FULL", align: "right" },
-      { header: "LEFT", align: "right" },
-      { header: "LIMIT", align: "right" },
-      { header: "PAGE CACHE", align: "right" },
-      { header: "CGROUP", shrink: 1 },
-    ],
-    rows: tightest.map((one) => [
-      percent(one),
-      sizeCell(Math.max(0, one.limitBytes - one.workingSetBytes)),
-      sizeCell(one.limitBytes),
-      sizeCell(one.usageBytes - one.workingSetBytes),
-      one.path,
-    ]),
-  };
+  return makeTable(tightest, [
+    figures("FULL", percent),
+    figures("LEFT", ({ limitBytes, workingSetBytes }) => sizeCell(Math.max(0, limitBytes - workingSetBytes))),
+    figures("LIMIT", ({ limitBytes }) => sizeCell(limitBytes)),
+    figures("PAGE CACHE", ({ usageBytes, workingSetBytes }) => sizeCell(usageBytes - workingSetBytes)),
+    words("CGROUP", ({ path }) => path, { shrink: 1 }),
+  ]);
 }

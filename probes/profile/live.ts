@@ -1,4 +1,4 @@
-import type { Block } from "../../src/probe/report.ts";
+import { figures, makeTable, words, type TableBlock } from "../../src/probe/columns.ts";
 import type { Frame } from "../../src/profile/model.ts";
 import type { SampleBook } from "../../src/profile/samples/book.ts";
 import { formatCount } from "../../src/text/format.ts";
@@ -13,7 +13,7 @@ export function headline(total: Readonly<Record<Kind, number>>): string {
 }
 
 /** Functions on top of the stack so far. `perStack`: samples by stack. */
-export function liveTable(book: SampleBook, perStack: readonly number[]): Extract<Block, { kind: "table" }> {
+export function liveTable(book: SampleBook, perStack: readonly number[]): TableBlock {
   const functions = new Map<Frame, number>();
   let all = 0;
   for (const [stack, count] of perStack.entries()) {
@@ -22,15 +22,11 @@ export function liveTable(book: SampleBook, perStack: readonly number[]): Extrac
     functions.set(frame, (functions.get(frame) ?? 0) + count);
   }
   const rows = [...functions].sort((a, b) => b[1] - a[1]).slice(0, ROWS);
-  return {
-    kind: "table",
-    columns: [
-      { header: "SELF", align: "right" },
-      { header: "FUNCTION", shrink: 2 },
-      { header: "WHERE", shrink: 1 },
-    ],
-    rows: rows.map(([{ name, file }, count]) => [percent(count / all), name, file ?? ""]),
-  };
+  return makeTable(rows, [
+    figures("SELF", ([, count]) => percent(count / all)),
+    words("FUNCTION", ([{ name }]) => name, { shrink: 2 }),
+    words("WHERE", ([{ file }]) => file ?? "", { shrink: 1 }),
+  ]);
 }
 
 /** 0.1234 → "12.3 %". */

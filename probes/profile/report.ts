@@ -1,9 +1,11 @@
 import { type CpuTimes } from "../../src/evidence/cpu.ts";
 import type { EndInfo, Options, SessionInfo } from "../../src/probe/define.ts";
+import { figures, makeTable, words } from "../../src/probe/columns.ts";
 import type { Block } from "../../src/probe/report.ts";
 import type { SampleBook } from "../../src/profile/samples/book.ts";
 import { findHottestPath, type TopFrame, type WeighedStack } from "../../src/profile/samples/top.ts";
 import { explainTruncation, type TruncationStats } from "../../src/symbols/frames.ts";
+import { escapeText } from "../../src/text/escape.ts";
 import { formatCount, formatSeconds, plural } from "../../src/text/format.ts";
 import type { Counts } from "./counts.ts";
 import { percent } from "./live.ts";
@@ -109,57 +111,39 @@ function isFiltered(options: Options): boolean {
 function processTable({ counts, hz, end }: ReportInput, total: number): Block {
   const rest = counts.processes.slice(MAX_PROCESSES);
   const share = (samples: number) => (end.seconds > 0 ? percent(samples / hz / end.seconds) : "–");
-  return {
-    kind: "table",
-    title: "Processes, in percent of one CPU",
-    columns: [
-      { header: "CPU", align: "right" },
-      { header: "USER", align: "right" },
-      { header: "KERNEL", align: "right" },
-      { header: "SAMPLES", align: "right" },
-      { header: "PID", align: "right" },
-      { header: "COMMAND", shrink: 1 },
+  const restShare = percent(rest.reduce((sum, row) => sum + row.samples, 0) / total);
+  return makeTable(
+    counts.processes.slice(0, MAX_PROCESSES),
+    [
+      figures("CPU", ({ samples }) => share(samples)),
+      figures("USER", ({ user }) => share(user)),
+      figures("KERNEL", ({ kernel }) => share(kernel)),
+      figures("SAMPLES", ({ samples }) => formatCount(samples)),
+      figures("PID", ({ pid }) => String(pid)),
+      words("COMMAND", ({ label }) => label, { shrink: 1 }),
     ],
-    rows: counts.processes
-      .slice(0, MAX_PROCESSES)
-      .map((row) => [
-        share(row.samples),
-        share(row.user),
-        share(row.kernel),
-        formatCount(row.samples),
-        String(row.pid),
-        row.label,
-      ]),
-    ...(rest.length > 0
-      ? {
-          more: `… and ${plural(rest.length, "more process", "more processes")} with ${percent(
-            rest.reduce((sum, row) => sum + row.samples, 0) / total,
-          )} of the samples: --format json has them all`,
-        }
-      : {}),
-  };
+    {
+      title: "Processes, in percent of one CPU",
+      ...(rest.length > 0
+        ? {
+            more: `… and ${plural(rest.length, "more process", "more processes")} with ${restShare} of the samples: --format json has them all`,
+          }
+        : {}),
+    },
+  );
 }
 
 function functionTable(top: readonly TopFrame[], total: number): Block {
-  return {
-    kind: "table",
-    title: "Functions: alone, and with what they call",
-    columns: [
-      { header: "SELF", align: "right" },
-      { header: "TOTAL", align: "right" },
-      { header: "FUNCTION", shrink: 2 },
-      { header: "WHERE", shrink: 1 },
+  return makeTable(
+    top.slice(0, MAX_FUNCTIONS).filter(({ self }) => self > 0),
+    [
+      figures("SELF", ({ self }) => percent(self / total)),
+      figures("TOTAL", (row) => percent(row.total / total)),
+      words("FUNCTION", ({ frame }) => frame.name, { shrink: 2 }),
+      words("WHERE", ({ frame }) => frame.file ?? "", { shrink: 1 }),
     ],
-    rows: top
-      .slice(0, MAX_FUNCTIONS)
-      .filter(({ self }) => self > 0)
-      .map(({ frame, self, total: all }) => [
-        percent(self / total),
-        percent(all / total),
-        frame.name,
-        frame.file ?? "",
-      ]),
-  };
+    { title: "Functions: alone, and with what they call" },
+  );
 }
 
 /** What keeps the graph from saying more, and how to change it. */
@@ -169,7 +153,7 @@ function sentences(input: ReportInput, total: number): Block[] {
   for (const { label, samples } of countUnnamedJit(book, counts).slice(0, MAX_SENTENCES)) {
     if (samples < LEAST_JIT * total) continue;
     lines.push(
-      `${percent(samples / total)} of the samples are in code that a compiler in \`${label}\` made at run time and has no names for: start Node with --perf-basic-prof, Java with an agent that writes /tmp/perf-PID.map`,
+      `${percent(samples / total)} of the samples are in code that a compiler in \`${escapeText(label)}\` made at run time and has no names for: start Node with --perf-basic-prof, Java with an agent that writes /tmp/perf-PID.map`,
     );
   }
   if (lostStacks.kernel + lostStacks.user > 0) {
@@ -189,14 +173,17 @@ function sentences(input: ReportInput, total: number): Block[] {
 /** One sentence for the program with most stacks; the others whose stacks end early are named after it. */
 function explainTruncations(truncated: readonly TruncationStats[]): string[] {
   const explained = truncated.flatMap((stats) => {
-    const text = explainTruncation(stats);
+    // In a text block a line break of a name's own would be one.
+    const text = explainTruncation({ ...stats, comm: escapeText(stats.comm) });
     return text === null ? [] : [{ text, stats }];
   });
   const [first, ...others] = explained;
   if (first === undefined) return [];
   const named = others
     .slice(0, MAX_OTHERS)
-    .map(({ stats }) => `\`${stats.comm}\` (${Math.round((100 * stats.afterTwo) / stats.stacks)} %)`);
+    .map(
+      ({ stats }) => `\`${escapeText(stats.comm)}\` (${Math.round((100 * stats.afterTwo) / stats.stacks)} %)`,
+    );
   const more = others.length > MAX_OTHERS ? ` and ${others.length - MAX_OTHERS} more` : "";
   return [first.text + (named.length > 0 ? `. The same goes for ${named.join(", ")}${more}` : "")];
 }

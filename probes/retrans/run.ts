@@ -1,9 +1,8 @@
-import type { EndInfo, JsonObject, ProbeResult, ProbeRun, RunContext } from "../../src/probe/define.ts";
+import type { EndInfo, Fact, JsonObject, ProbeResult, ProbeRun, RunContext } from "../../src/probe/define.ts";
 import type { LiveView } from "../../src/probe/report.ts";
 import { diagnoseRetransmits } from "../../src/diagnose/rules/retrans/diagnose.ts";
 import { counterRecords } from "../../src/reduce/change-records.ts";
 import { createEvidenceBook } from "../../src/reduce/evidence-book.ts";
-import type { Answer, Ask } from "../../src/reduce/fact.ts";
 import { listGaps } from "../../src/reduce/gaps.ts";
 import { createNames } from "../../src/reduce/names.ts";
 import { createPacketCounters } from "../../src/reduce/packet-counters.ts";
@@ -55,7 +54,7 @@ export function runRetrans(context: RunContext): ProbeRun {
   const hasSegments = tables["types"] !== false;
   const toSegments = (segments: number): number | null => (hasSegments ? segments : null);
   const toRow = (row: RetransmitRow) => ({ ...toRecord(row), segments: toSegments(row.segments) });
-  const ask = (question: Ask) => context.ask(question);
+  const ask: RunContext["ask"] = (question) => context.ask(question);
   const counters = createRetransCounters();
   const packets = createPacketCounters({ "@drop4": 4, "@drop6": 6 });
   const names = createNames(ask);
@@ -194,7 +193,7 @@ export function runRetrans(context: RunContext): ProbeRun {
       else if (packets.read(message)) for (const { key } of packets.flows) names.want(key);
       else if (message.kind === "text") readText(message.text, at);
     },
-    fact(fact: Answer) {
+    fact(fact: Fact) {
       names.fact(fact);
       evidence.fact(fact);
       if (fact.fact === "network" && fact.key === "after")

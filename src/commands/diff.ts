@@ -136,7 +136,10 @@ function renderDiff(comparison: Comparison, top: number, io: CommandIo): string 
   if (moved.length === 0) {
     return `${[...lines, `No function changed by ${formatShare(MIN_CHANGE)} or more of the profile.`].join("\n")}\n`;
   }
-  lines.push(...renderTable(COLUMNS, moved.slice(0, top).map(toRow), style));
+  const byName = Map.groupBy(moved, ({ frame }) => frame.name);
+  const isShared = ({ frame }: FrameChange) => (byName.get(frame.name)?.length ?? 0) > 1;
+  const rows = moved.slice(0, top).map((change) => toRow(change, isShared(change)));
+  lines.push(...renderTable(COLUMNS, rows, style));
   if (moved.length > top)
     lines.push(`… ${moved.length - top} more functions changed (--top ${moved.length})`);
   lines.push(
@@ -155,9 +158,11 @@ const COLUMNS = [
   { header: "FUNCTION", shrink: 1 },
 ] as const;
 
-function toRow(change: FrameChange): string[] {
+/** `isShared`: another function has the same name, so that this one's module is said. */
+function toRow(change: FrameChange, isShared: boolean): string[] {
   const points = (change.selfAfter - change.selfBefore) * 100;
-  const mark = change.frame.file === KERNEL_FILE ? " [kernel]" : "";
+  const { file } = change.frame;
+  const mark = file === KERNEL_FILE ? " [kernel]" : isShared && file !== undefined ? ` (${file})` : "";
   return [
     `${points >= 0 ? "+" : ""}${points.toFixed(2)}`,
     formatShare(change.selfBefore),

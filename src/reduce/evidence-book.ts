@@ -3,11 +3,11 @@ import { createNetworkLog, type NetworkLog } from "../evidence/kernel-log/networ
 import { deltaNets } from "../evidence/net/delta.ts";
 import { isRawNet, parseNet, type RawNet } from "../evidence/net/snapshot.ts";
 import type { NetDelta } from "../evidence/net/types.ts";
-import type { Answer, Asker } from "./fact.ts";
+import type { Fact, RunContext } from "../probe/define.ts";
 
 /** Collects what the host says of itself at both ends of the run, and who holds which socket. */
 export interface EvidenceBook {
-  fact(fact: Answer): void;
+  fact(fact: Fact): void;
   /** Asks who holds a socket; 0 is nobody's. */
   wantOwner(socket: number): void;
   /** What changed; empty until the second snapshot is there. */
@@ -23,7 +23,7 @@ export const UNKNOWN_NAME = "?";
 
 /** `wanted`: inodes of the sockets whose process is looked up as soon as it is known what changed. */
 export function createEvidenceBook(
-  ask: Asker,
+  ask: RunContext["ask"],
   wanted: (network: NetDelta) => readonly (number | null)[] = heldSockets,
 ): EvidenceBook {
   const ends: { before: RawNet[]; after: RawNet[] } = { before: [], after: [] };

@@ -1,10 +1,10 @@
 import type { Place } from "../diagnose/facts.ts";
 import type { NetDelta } from "../evidence/net/types.ts";
-import type { Answer, Asker } from "./fact.ts";
+import type { Fact, RunContext } from "../probe/define.ts";
 
 /** Names of namespaces, devices and call sites: from stack samples, else asked of the host once. */
 export interface Names {
-  fact(fact: Answer): void;
+  fact(fact: Fact): void;
   netns(inode: number): Place | null;
   device(netns: number, ifindex: number): string | null;
   symbol(site: number): string | null;
@@ -17,7 +17,7 @@ export interface Names {
 }
 
 /** `ask`: how to ask the host. */
-export function createNames(ask: Asker): Names {
+export function createNames(ask: RunContext["ask"]): Names {
   const places = new Map<number, Place>();
   const devices = new Map<string, string>();
   const symbols = new Map<number, string>();

@@ -64,7 +64,7 @@ const FACT_WORDS: Readonly<Record<string, string>> = {
   process: "which processes these are",
 };
 
-function tellUnanswered(facts: readonly string[]): string {
+function tellUntold(facts: readonly string[]): string {
   return facts.map((fact) => FACT_WORDS[fact] ?? fact).join("; ");
 }
 
@@ -253,14 +253,6 @@ export function createSession(
               count: 1,
             });
           }
-          if (input.unanswered !== undefined) {
-            notice({
-              level: "warning",
-              code: "degraded",
-              message: `this machine did not say in time ${tellUnanswered(input.unanswered)}: what depends on it is missing`,
-              count: 1,
-            });
-          }
           if (input.cut === true) {
             notice({
               level: "warning",
@@ -280,15 +272,14 @@ export function createSession(
           record("interval", now, { seconds: roundTime(Math.max(0, now - lastTick)), ...fields });
       }
       const error = judgeEnd();
-      // A recording that was cut has said so already.
-      if (readyAt !== null && stoppedAt !== null && exit?.cut !== true)
-        for (const name of [...missing].filter((fact) => exit?.unanswered?.includes(fact) !== true))
-          notice({
-            level: "warning",
-            code: "degraded",
-            message: `the host's own numbers at the end (${name}) could not be read in time: no findings from them`,
-            count: 1,
-          });
+      const untold = listUntold();
+      if (untold.length > 0)
+        notice({
+          level: "warning",
+          code: "degraded",
+          message: `this machine did not say in time ${tellUntold(untold)}: what depends on it is missing`,
+          count: 1,
+        });
       const result = run.finish({ seconds, lost, profile });
       flushNotices(now);
       return {
@@ -317,6 +308,15 @@ export function createSession(
       });
     },
   };
+
+  /**
+   * What is not known of the machine at the end: what the launcher did not wait for any longer, and the evidence whose answer was empty. A
+   * recording that was cut has said so already.
+   */
+  function listUntold(): string[] {
+    const isWhole = readyAt !== null && stoppedAt !== null && exit?.cut !== true;
+    return [...new Set([...(exit?.unanswered ?? []), ...(isWhole ? missing : [])])];
+  }
 
   /** An end we asked for is a good end, and so is bpftrace's own exit(); everything else has a cause to tell. */
   function judgeEnd(): TraceError | null {

@@ -18,7 +18,7 @@ export function createSymbolProviders(): Providers {
     process: async (key) => describeProcess(Number(key.split(" ", 1)[0])),
     async frames(key): Promise<Json> {
       resolver ??= createResolver();
-      const [pidText = "", , , leafText = "-", callerText = "-"] = key.split(" ", 5);
+      const [pidText = "", , round = "", leafText = "-", callerText = "-"] = key.split(" ", 5);
       const head = key.split(" ", 5).join(" ").length + 1;
       const pid = Number(pidText);
       const [leafs, callers] = [parseList(leafText), parseList(callerText)];
@@ -27,7 +27,8 @@ export function createSymbolProviders(): Providers {
         const frames = resolver === null ? [] : resolveAll(resolver, pid, leafs, callers);
         return { frames: frames.map(packFrame), unknown: frames.some(({ kind }) => kind === "unknown") };
       };
-      if (resolver.generation(pid) === null) {
+      // In the last round a process of which nothing is known has ended before it could be read: it is not waited for again.
+      if (resolver.generation(pid) === null && round === "0") {
         await resolver.notice(pid, { comm });
         return name().frames;
       }

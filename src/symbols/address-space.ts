@@ -51,8 +51,9 @@ export async function openAddressSpace(
   };
 }
 
+/** Also memory that a program was put into and run from (memfd_create, fexecve); what else such memory holds is a compiler's code. */
 function isCodeFile(mapping: Mapping): boolean {
-  return mapping.kind === "file" && mapping.executable;
+  return mapping.executable && (mapping.kind === "file" || mapping.path.startsWith("/memfd:"));
 }
 
 function toRegion(mapping: Mapping, module: ElfModule | null, modules: ModuleCache): Region {
@@ -63,10 +64,8 @@ function toRegion(mapping: Mapping, module: ElfModule | null, modules: ModuleCac
     return { kind: "code", name: "[vdso]", start, offset: 0 };
   }
   if (!mapping.executable) return toData(mapping);
-  if (mapping.kind === "file") {
-    if (module !== null) return { kind: "elf", module, start, offset };
-    return { kind: "code", name: baseName(mapping.path), start, offset };
-  }
+  if (module !== null) return { kind: "elf", module, start, offset };
+  if (mapping.kind === "file") return { kind: "code", name: baseName(mapping.path), start, offset };
   // Kernel-made code has a name in brackets: [uprobes], [vectors], [sigpage].
   if (mapping.kind === "special" && !mapping.path.startsWith("[heap") && !mapping.path.startsWith("[stack")) {
     return { kind: "code", name: mapping.path, start, offset };
@@ -104,6 +103,16 @@ export function frameInRegion(
   const frame = jit?.frameAt(address) ?? null;
   if (frame !== null) return frame;
   return found.name === null ? JIT_FRAME : frameAtOffset(found.name, address - found.start + found.offset);
+}
+
+/**
+ * What stands at an address if this memory is a copy of the one that is meant (fork). Null where it cannot be told: only code that is put at
+ * random addresses is taken; what is linked at fixed ones can be any program's.
+ */
+export function frameInCopy(space: AddressSpace, address: number): UserFrame | null {
+  const found = space.regions[findRegion(space, address)];
+  if (found?.kind !== "elf" || found.module.head.layout.kind !== "dyn") return null;
+  return found.module.frameAt(address - found.start + found.offset);
 }
 
 /** Whether the process has executable memory that no ELF file explains. */

@@ -39,6 +39,8 @@ export interface ElfLayout {
   readonly segments: readonly Segment[];
   readonly sections: readonly Section[];
   readonly notes: readonly NoteRange[];
+  /** PT_GNU_EH_FRAME: where `.eh_frame_hdr` is. */
+  readonly unwindHeader: Pick<Segment, "offset" | "address"> | null;
 }
 
 export const EM_ARM = 40;
@@ -50,6 +52,7 @@ export const SHT_RELA = 4;
 export const SHT_NOTE = 7;
 export const SHT_DYNSYM = 11;
 
+const PT_GNU_EH_FRAME = 0x6474e550;
 const SHF_EXECINSTR = 4;
 const SHF_COMPRESSED = 0x800;
 const SECTION_NAMES_BYTES = 4 * 1024 * 1024;
@@ -95,6 +98,7 @@ export function readElfLayout(source: ByteSource, limits: SymbolLimits): ElfLayo
     kind: type === 2 ? "exec" : type === 3 ? "dyn" : "other",
     segments: segments.loads,
     notes: segments.notes,
+    unwindHeader: segments.unwindHeader,
     sections: readSections(table, Math.min(sectionCount, limits.sections), namesIndex),
   };
 }
@@ -135,11 +139,15 @@ function readTable(table: Table, count: number, leastEntrySize: number): Fields 
   return bytes === null ? null : openFields(bytes, table.wide, table.littleEndian);
 }
 
-function readSegments(table: Table, count: number): { loads: Segment[]; notes: NoteRange[] } {
+function readSegments(
+  table: Table,
+  count: number,
+): { loads: Segment[]; notes: NoteRange[]; unwindHeader: ElfLayout["unwindHeader"] } {
   const loads: Segment[] = [];
   const notes: NoteRange[] = [];
+  let unwindHeader: ElfLayout["unwindHeader"] = null;
   const fields = count > 0 ? readTable(table, count, table.wide ? 56 : 32) : null;
-  if (fields === null) return { loads, notes };
+  if (fields === null) return { loads, notes, unwindHeader };
   for (let i = 0; i < count; i++) {
     const at = i * table.entrySize;
     const type = fields.long(at);
@@ -150,8 +158,9 @@ function readSegments(table: Table, count: number): { loads: Segment[]; notes: N
     if (!areSafe(offset, address, fileSize, offset + fileSize, address + fileSize)) continue;
     if (type === 1) loads.push({ offset, fileSize, address, executable: (flags & 1) !== 0 });
     else if (type === 4) notes.push({ offset, size: fileSize });
+    else if (type === PT_GNU_EH_FRAME) unwindHeader = { offset, address };
   }
-  return { loads, notes };
+  return { loads, notes, unwindHeader };
 }
 
 function readSections(table: Table, count: number, namesIndex: number): Section[] {

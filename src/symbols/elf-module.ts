@@ -47,7 +47,7 @@ export class ElfModule {
 
   /** Memory that its symbols take, in bytes. */
   get bytes(): number {
-    return this.#elf?.symbols.bytes ?? 0;
+    return this.#elf === null ? 0 : this.#elf.symbols.bytes + this.#elf.functions.bytes;
   }
 
   /** What stands at a byte of the file. */
@@ -73,9 +73,9 @@ export class ElfModule {
     else {
       const own = readElfSymbols(source, this.head.layout, limits);
       const better = this.#debug === null ? null : readDebugSymbols(this.#debug, limits);
-      this.#elf = better === null ? own : { ...own, symbols: better.symbols };
+      this.#elf = better === null ? own : { ...own, symbols: better.symbols, functions: better.functions };
       this.table = better === null ? own.table : "debug";
-      this.#budget.left -= this.#elf.symbols.bytes;
+      this.#budget.left -= this.bytes;
     }
     this.close();
   }
@@ -108,19 +108,22 @@ export class ElfModule {
   #frameWithoutSymbol(address: number): UserFrame {
     const plt = this.#elf?.plt;
     const stub = plt && address >= plt.start && address < plt.end ? plt.nameAt(address) : null;
-    return stub === null || stub === undefined
+    if (stub !== null && stub !== undefined)
+      return { name: this.#demangleStub(stub), module: this.name, kind: "symbol" };
+    const index = this.#elf?.functions.find(address) ?? -1;
+    return this.#elf === null || index === -1
       ? this.#keepOffset(address)
-      : { name: this.#demangleStub(stub), module: this.name, kind: "symbol" };
+      : this.#keepOffset(this.#elf.functions.startOf(index), "function");
   }
 
   #demangleStub(stub: string): string {
     return `${this.#demangle(stub.slice(0, -"@plt".length))}@plt`;
   }
 
-  #keepOffset(address: number): UserFrame {
+  #keepOffset(address: number, kind: "function" | "module-offset" = "module-offset"): UserFrame {
     const known = this.#offsets.get(address);
-    if (known !== undefined) return known;
-    const frame = frameAtOffset(this.name, address);
+    if (known?.kind === kind) return known;
+    const frame = frameAtOffset(this.name, address, kind);
     if (this.#offsets.size < OFFSETS_KEPT) this.#offsets.set(address, frame);
     return frame;
   }

@@ -1,5 +1,6 @@
 import type { ByteSource } from "./byte-source.ts";
 import { readElfLayout, SHT_DYNSYM, SHT_SYMTAB, type ElfLayout } from "./elf-layout.ts";
+import { readFunctions } from "./elf-functions.ts";
 import { readBuildId, readDebugLink, type DebugLink } from "./elf-notes.ts";
 import { readPlt, type PltTable } from "./elf-plt.ts";
 import { readSymbols } from "./elf-symbols.ts";
@@ -21,6 +22,8 @@ export interface ElfSymbols {
   /** `symtab`: every function. `dynsym`: those that other files may call (a stripped file). `none`: neither. */
   readonly table: "symtab" | "dynsym" | "none";
   readonly plt: PltTable | null;
+  /** Where functions without a symbol begin and end; read only where the file is stripped. */
+  readonly functions: SymbolTable;
 }
 
 /**
@@ -41,7 +44,8 @@ export function readElfHead(source: ByteSource, limits: SymbolLimits = DEFAULT_L
 }
 
 /**
- * Reads the code symbols: those of `.symtab`, or where the file is stripped those of `.dynsym`, and the names of the PLT's stubs.
+ * Reads the code symbols: those of `.symtab`, or where the file is stripped those of `.dynsym` and the bounds of all other functions; and the
+ * names of the PLT's stubs.
  * Compressed sections and `.gnu_debugdata` (xz) are not read.
  */
 export function readElfSymbols(
@@ -55,6 +59,7 @@ export function readElfSymbols(
     symbols: full.count > 0 ? full : exported,
     table: full.count > 0 ? "symtab" : exported.count > 0 ? "dynsym" : "none",
     plt: readPlt(source, layout, limits),
+    functions: full.count > 0 ? NO_SYMBOLS : readFunctions(source, layout, limits),
   };
 }
 

@@ -8,15 +8,20 @@ export interface UserFrame {
   readonly file?: string;
   readonly line?: number;
   /**
-   * `symbol`: named by a symbol table. `jit`: named by a perf map. `module-offset`: in a known file, at an address without
-   * symbol. `unknown`: not in code, or in no mapping that was seen.
+   * `symbol`: named by a symbol table. `jit`: named by a perf map. `function`: in a known file, in a function without a symbol, by its first
+   * address. `module-offset`: in a known file, at an address of which nothing more is known. `unknown`: not in code, or in no
+   * mapping that was seen.
    */
-  readonly kind: "symbol" | "jit" | "module-offset" | "unknown";
+  readonly kind: "symbol" | "jit" | "function" | "module-offset" | "unknown";
 }
 
-/** A frame of which only the place in a module is known. `address` is relative to the module. */
-export function frameAtOffset(module: string, address: number): UserFrame {
-  return { name: `[${stripBrackets(module)}]+0x${address.toString(16)}`, module, kind: "module-offset" };
+/** A frame of which only the place in a module is known, or the function's. `address` is relative to the module. */
+export function frameAtOffset(
+  module: string,
+  address: number,
+  kind: "function" | "module-offset" = "module-offset",
+): UserFrame {
+  return { name: `[${stripBrackets(module)}]+0x${address.toString(16)}`, module, kind };
 }
 
 export function unknownFrame(module: string): UserFrame {

@@ -8,6 +8,8 @@ export interface SymbolLimits {
   readonly symbols: number;
   /** Longest string table held in memory; a file with a longer one has no symbols. */
   readonly stringTableBytes: number;
+  /** Longest `.eh_frame` read of a stripped file; one with a longer one has its addresses shown as they are. */
+  readonly unwindBytes: number;
   /** Symbol and string table bytes held for all files together; later files stay `[module]+0x…`. */
   readonly totalBytes: number;
   /** ELF files held open because none of their addresses was asked for yet. */
@@ -38,6 +40,8 @@ export const DEFAULT_LIMITS: SymbolLimits = {
   // 2^21: with 64-bit entries 48 MB of file. The largest binaries met in practice (Chromium with symbols) have 1.2 million.
   symbols: 2_097_152,
   stringTableBytes: 268_435_456,
+  // LLVM has 5 MB for 95,000 functions, read in 0.1 s.
+  unwindBytes: 67_108_864,
   totalBytes: 536_870_912,
   openFiles: 256,
   mappings: 131_072,

@@ -1,6 +1,6 @@
 /**
  * What a mapping holds. `file`: a file that can hold code. `anonymous`: memory without a file, also memory whose "file" has
- * no name elsewhere (memfd, shared anonymous memory), as JIT compilers use it. `special`: `[heap]`, `[stack]`, ….
+ * no name elsewhere (memfd, shared anonymous memory), as JIT compilers use it and now and then a program. `special`: `[heap]`, `[stack]`, ….
  */
 export type MappingKind = "file" | "anonymous" | "vdso" | "special";
 

@@ -5,7 +5,7 @@ import { ElfModule, type Budget } from "./elf-module.ts";
 import { readElfHead } from "./elf.ts";
 import type { SymbolLimits } from "./limits.ts";
 import type { Mapping } from "./maps.ts";
-import { findFile, type FoundFile } from "./open-file.ts";
+import { findFile, identifyFile, type FoundFile } from "./open-file.ts";
 import { readOwnVdso } from "./vdso.ts";
 
 const FILES_MOST = 65_536;
@@ -43,6 +43,23 @@ export class ModuleCache {
    * `folder` is /proc/PID.
    */
   async open(folder: string, mapping: Mapping): Promise<ElfModule | null> {
+    const seen = mapping.deleted ? null : await identifyFile(inRoot(folder, mapping));
+    const module = seen?.inode === mapping.inode ? this.#modules.get(seen.key) : undefined;
+    return module === undefined ? this.#openNew(folder, mapping) : module;
+  }
+
+  /** The vDSO where it has `size` bytes as ours (a 32-bit process has another one), else null. */
+  openVdso(size: number): ElfModule | null {
+    if (this.#vdso === undefined) this.#vdso = this.#readVdso();
+    return this.#vdso?.size === size ? this.#vdso.module : null;
+  }
+
+  close(): void {
+    for (const module of this.#open) module.close();
+    this.#open.clear();
+  }
+
+  async #openNew(folder: string, mapping: Mapping): Promise<ElfModule | null> {
     const found = await findMapped(folder, mapping);
     if (found === null) return null;
     try {
@@ -62,17 +79,6 @@ export class ModuleCache {
     } finally {
       await found.release();
     }
-  }
-
-  /** The vDSO where it has `size` bytes as ours (a 32-bit process has another one), else null. */
-  openVdso(size: number): ElfModule | null {
-    if (this.#vdso === undefined) this.#vdso = this.#readVdso();
-    return this.#vdso?.size === size ? this.#vdso.module : null;
-  }
-
-  close(): void {
-    for (const module of this.#open) module.close();
-    this.#open.clear();
   }
 
   async #read(folder: string, mapping: Mapping, found: FoundFile): Promise<ElfModule | null> {
@@ -133,15 +139,18 @@ export class ModuleCache {
  */
 async function findMapped(folder: string, mapping: Mapping): Promise<FoundFile | null> {
   const range = `${mapping.start.toString(16)}-${mapping.end.toString(16)}`;
-  const inRoot = Buffer.concat([Buffer.from(`${folder}/root`), mapping.rawPath]);
   if (!mapping.deleted) {
-    const found = await findInode(inRoot, mapping.inode);
+    const found = await findInode(inRoot(folder, mapping), mapping.inode);
     if (found !== null) return found;
   }
   return (
     (await findFile(`${folder}/map_files/${range}`, true)) ??
     (mapping.deleted ? null : await findInode(mapping.rawPath, mapping.inode))
   );
+}
+
+function inRoot(folder: string, mapping: Mapping): Buffer {
+  return Buffer.concat([Buffer.from(`${folder}/root`), mapping.rawPath]);
 }
 
 async function findInode(path: Buffer, inode: string): Promise<FoundFile | null> {

@@ -3,6 +3,7 @@ import { findRegion, frameInRegion } from "./address-space.ts";
 import { unknownFrame, type UserFrame } from "./frame.ts";
 import { DEFAULT_LIMITS, type SymbolLimits } from "./limits.ts";
 import { ModuleCache } from "./module-cache.ts";
+import { Siblings } from "./siblings.ts";
 import { Slots, waitAtMost } from "./slots.ts";
 import { TracedProcess, type Shared } from "./traced-process.ts";
 
@@ -48,7 +49,8 @@ export interface Resolver {
   generation(pid: number): number | null;
   /**
    * What stands at an address of a process: needs no process any more. With `generation`, only what was mapped in that
-   * program; without, the newest program that had something there. Addresses are numbers: user space ends below 2^53 (with
+   * program; without, the newest program that had something there. A process that could not be read has the code of another one of its
+   * name, which it was forked from or with. Addresses are numbers: user space ends below 2^53 (with
    * five-level page tables below 2^56, but programs are put there only at their own wish).
    */
   resolve(pid: number, address: number, generation?: number): UserFrame;
@@ -63,8 +65,9 @@ const UNKNOWN = unknownFrame("[unknown]");
 const VSYSCALL: UserFrame = { ...unknownFrame("[vsyscall]"), kind: "module-offset" };
 const VSYSCALL_START = 0xffffffffff600000;
 const VSYSCALL_END = 0xffffffffff601000;
-// Two of the four threads that do file work in Node: a /proc file that hangs must not take all of them.
-const READERS = 2;
+// Of the four threads that do file work in Node: a /proc file or a file system that hangs must not take all of them.
+const LOOKING = 2;
+const OPENING = 1;
 
 /** Resolves addresses of user space by /proc/PID/maps, ELF symbol tables and perf maps. It reads, and changes nothing. */
 export function createResolver(options: ResolverOptions = {}): Resolver {
@@ -81,15 +84,19 @@ export function createResolver(options: ResolverOptions = {}): Resolver {
 
 class ProcResolver implements Resolver {
   readonly #shared: Shared;
-  readonly #slots: Slots;
+  /** Maps are read before files are opened: of a process that ends soon there are no maps any more, but files mostly are. */
+  readonly #looking: Slots;
+  readonly #opening: Slots;
   /** In the order in which they were last seen. */
   readonly #processes = new Map<number, TracedProcess>();
+  readonly #siblings = new Siblings();
   #forgotten = 0;
   #turnedAway = 0;
 
   constructor(shared: Shared) {
     this.#shared = shared;
-    this.#slots = new Slots(READERS, shared.limits.processes);
+    this.#looking = new Slots(LOOKING, shared.limits.processes);
+    this.#opening = new Slots(OPENING, shared.limits.processes);
   }
 
   async notice(pid: number, sighting: Sighting = {}): Promise<void> {
@@ -119,7 +126,8 @@ class ProcResolver implements Resolver {
       if (region !== -1) return frameInRegion(space, region, address, process.jitOf(space));
     }
     process.missed = true;
-    return unmapped(address);
+    const isUnread = process.spaces.length === 0;
+    return (isUnread ? this.#siblings.frameAt(process.comm, address) : null) ?? unmapped(address);
   }
 
   resolveStack(pid: number, addresses: readonly number[], generation?: number): UserFrame[] {
@@ -127,7 +135,10 @@ class ProcResolver implements Resolver {
       if (depth === 0) return this.resolve(pid, address, generation);
       // A call that never returns can be a function's last instruction: then the next one belongs to another function.
       const call = this.resolve(pid, address - 1, generation);
-      return call.kind === "symbol" || call.kind === "jit" ? call : this.resolve(pid, address, generation);
+      // Where no function is known, the return address itself is the better one to look up.
+      return call.kind === "module-offset" || call.kind === "unknown"
+        ? this.resolve(pid, address, generation)
+        : call;
     });
   }
 
@@ -149,8 +160,10 @@ class ProcResolver implements Resolver {
 
   async #read(process: TracedProcess): Promise<void> {
     if (process.pause > 0) await setTimeout(process.pause * 1000, undefined, { ref: false });
-    const ran = await this.#slots.run(() => process.read());
+    const ran =
+      (await this.#looking.run(() => process.look())) && (await this.#opening.run(() => process.open()));
     if (!ran) this.#turnedAway++;
+    this.#siblings.remember(process.comm, process.spaces[0]);
     process.reading = null;
   }
 

@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import { findRegion, hasUnexplainedCode, openAddressSpace, type AddressSpace } from "./address-space.ts";
 import { JitCode, openPerfMap } from "./jit-code.ts";
 import type { SymbolLimits } from "./limits.ts";
@@ -15,6 +16,14 @@ export interface Shared {
   readonly entries: { left: number };
   /** Seconds, from any fixed moment. */
   readonly now: () => number;
+}
+
+/** What a process looked like. */
+interface Sight {
+  /** `ProcessIdentity.key`. */
+  readonly identity: string;
+  /** /proc/PID/maps. */
+  readonly maps: Buffer;
 }
 
 const STATUS_BYTES = 65_536;
@@ -36,6 +45,11 @@ export class TracedProcess {
   missed = false;
   reading: Promise<void> | null = null;
   #closed = false;
+  /** What `look` found, for `open`. */
+  #seen: Sight | null = null;
+  #began = 0;
+  /** Of the maps that the newest space was made from. */
+  #digest = "";
   #nextRead = 0;
   #backoff = 1;
 
@@ -57,10 +71,16 @@ export class TracedProcess {
     return Math.max(0, this.#nextRead - this.#shared.now());
   }
 
-  /** Reads the process' maps and opens what is new in them. A process that has ended keeps what was known. */
-  async read(): Promise<void> {
-    const start = this.#shared.now();
-    const changed = await this.#readStable();
+  /** Reads what only a living process says: who it is, and its maps. */
+  async look(): Promise<void> {
+    this.#began = this.#shared.now();
+    this.#seen = await this.#readMaps();
+  }
+
+  /** After `look`: opens what is new in the maps. A process that has ended keeps what was known. */
+  async open(): Promise<void> {
+    const start = this.#began;
+    const changed = await this.#openStable();
     this.missed = false;
     this.#backoff = changed ? 1 : Math.min(this.#backoff * 2, BACKOFF_MOST);
     const end = this.#shared.now();
@@ -80,24 +100,38 @@ export class TracedProcess {
     this.#jit.clear();
   }
 
+  async #readMaps(): Promise<Sight | null> {
+    const identity = await this.#readIdentity();
+    if (identity?.hasMemory !== true) return null;
+    const maps = await readProcFile(`${this.#folder}/maps`, MAPS_BYTES);
+    return maps === null || maps.length === 0 ? null : { identity: identity.key, maps };
+  }
+
   /** The maps of one program: if the process has run another one meanwhile, they are read again. */
-  async #readStable(): Promise<boolean> {
-    for (let attempt = 0; attempt < 3; attempt++) {
-      const before = await this.#readIdentity();
-      const bytes =
-        before?.hasMemory === true ? await readProcFile(`${this.#folder}/maps`, MAPS_BYTES) : null;
-      if (before === null || bytes === null || bytes.length === 0) return false;
-      const maps = parseMaps(bytes, this.#shared.limits.mappings);
+  async #openStable(): Promise<boolean> {
+    let seen = this.#seen;
+    this.#seen = null;
+    for (let attempt = 0; attempt < 3 && seen !== null; attempt++) {
       const known = this.spaces[0];
-      const same = known?.identity === before.key;
+      const same = known?.identity === seen.identity;
+      const digest = hash("sha1", seen.maps);
+      // Addresses that lead nowhere have the maps read again and again: mostly they are what they were.
+      if (known !== undefined && same && digest === this.#digest) {
+        await this.#openJit(known);
+        return false;
+      }
       const generation = known === undefined ? 0 : same ? known.generation : known.generation + 1;
-      const program = { generation, identity: before.key };
+      const program = { generation, identity: seen.identity };
+      const maps = parseMaps(seen.maps, this.#shared.limits.mappings);
       const space = await openAddressSpace(this.#folder, maps, program, this.#shared.modules);
       const after = await this.#readIdentity();
       // Ended since: what was opened in time is good.
-      if (after !== null && after.hasMemory && after.key !== before.key) continue;
-      await this.#openJit(space);
-      return this.#remember(space);
+      if (after === null || !after.hasMemory || after.key === seen.identity) {
+        await this.#openJit(space);
+        this.#digest = digest;
+        return this.#remember(space);
+      }
+      seen = await this.#readMaps();
     }
     return false;
   }

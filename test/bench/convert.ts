@@ -6,7 +6,7 @@ import { generateBpftraceText } from "./generate-bpftrace-text.ts";
 
 /** What is installed, if it was built (`npm run build`): reading the sources alone costs half a second. */
 const BUILT = new URL("../../dist/src/cli.js", import.meta.url).pathname;
-const CLI = existsSync(BUILT) ? BUILT : new URL("../../src/cli.ts", import.meta.url).pathname;
+export const CLI = existsSync(BUILT) ? BUILT : new URL("../../src/cli.ts", import.meta.url).pathname;
 const USAGE = new URL("./report-usage.mjs", import.meta.url).href;
 const SCAN = new URL("./scan-lines.mjs", import.meta.url).pathname;
 const ROUNDS = 3;
@@ -15,7 +15,7 @@ const STACKS = 200_000;
 /** What the converter has to reach, relative to FlameGraph's collapser in the same run. */
 const WANTED = { speedup: 2.5, rss: 300 * 2 ** 20 };
 
-interface Run {
+export interface Run {
   readonly seconds: number;
   /** CPU time of the process, all its threads: what other load on the machine changes least. */
   readonly cpu: number;
@@ -84,13 +84,18 @@ async function convert(
   total: number,
   options: readonly string[],
 ): Promise<Run> {
-  const words = ["--import", USAGE, CLI, "convert", input, "-o", output, ...options];
-  const run = await measure(process.execPath, words);
+  const words = ["convert", input, "-o", output, ...options];
+  const run = await measureTrace(words);
   const [, written] = /"endValue":(\d+)/.exec(readFileSync(output, "latin1")) ?? [];
   if (Number(written) !== total) throw new Error(`converted ${written} of ${total}`);
   return run;
 }
 
+export function measureTrace(words: readonly string[]): Promise<Run> {
+  return measure(process.execPath, ["--import", USAGE, CLI, ...words]);
+}
+
+/** Runs a command; rejects with what it said on stderr when it fails. */
 function measure(command: string, words: readonly string[]): Promise<Run> {
   return new Promise((resolve, reject) => {
     const start = performance.now();

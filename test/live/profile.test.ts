@@ -39,8 +39,8 @@ for (;;) hotLoop(1e5);
 /** Sets its name as the kernel has it (prctl), then works. */
 const HOSTILE = "x,1]: 7\n\u001b[31m";
 const RENAMED = `$| = 1; $0 = "x,1]: 7\\n\\e[31m"; print "ready\\n"; while (1) { $s += $_ for 1..1000 }`;
-/** A child that works for a twentieth of a second, again and again. */
-const SHORT_LIVED = `use Time::HiRes "time"; $| = 1; print "ready\\n"; while (1) { my $p = fork; if (!$p) { $0 = "shortlived"; my $e = time + 0.05; while (time < $e) { $s += $_ for 1..1000 } exit } waitpid $p, 0 }`;
+/** A child that works for a twentieth of a second of CPU time, again and again: on a busy machine it lives longer, as long as trace waits for a CPU. */
+const SHORT_LIVED = `use Time::HiRes "clock"; $| = 1; print "ready\\n"; while (1) { my $p = fork; if (!$p) { $0 = "shortlived"; my $e = clock() + 0.05; while (clock() < $e) { $s += $_ for 1..1000 } exit } waitpid $p, 0 }`;
 
 const folder = mkdtempSync(join(tmpdir(), "trace-live-profile-"));
 const path = (name: string) => join(folder, name);
@@ -88,6 +88,9 @@ describe.skipIf(!hasCompiler)("trace profile of everything that runs", () => {
   const pids: Record<string, number> = {};
   let result: TraceResult;
   let document: Document;
+  let report = "";
+  /** How long this machine takes, as busy as it is, to read all of it once more and to report. */
+  let replaySeconds = 0;
   const processOf = (name: string) =>
     (result.summary["processes"] as TraceRecord[]).find(({ pid }) => pid === pids[name]);
   /** Samples of a process by the names of the frames on their stack, from its threads' part of the whole. */
@@ -119,9 +122,12 @@ describe.skipIf(!hasCompiler)("trace profile of everything that runs", () => {
       { cwd: folder },
     );
     result = await run.done;
-    await stopAll();
     rmSync(`/tmp/perf-${pids["named"]}.map`, { force: true });
     document = readDocument("all.json");
+    const began = performance.now();
+    report = await sh(process.execPath, CLI, "replay", path("all.trace.gz"), "--no-profile");
+    replaySeconds = (performance.now() - began) / 1000;
+    await stopAll();
   });
 
   test("sums are exact, nothing is lost, and the report is there soon after the end", () => {
@@ -144,7 +150,7 @@ describe.skipIf(!hasCompiler)("trace profile of everything that runs", () => {
     expect(total + idle).toBeLessThan(1.05 * expected);
     const ready = records.find(({ type }) => type === "ready");
     const late = (Date.parse(summary.time) - Date.parse(ready?.time ?? "")) / 1000 - summary["seconds"];
-    expect(late).toBeLessThan(2);
+    expect(late).toBeLessThan(1 + replaySeconds);
   });
 
   test("two functions at 2:1 have their shares, on one stack with main", () => {
@@ -203,11 +209,9 @@ describe.skipIf(!hasCompiler)("trace profile of everything that runs", () => {
     expect(sum(named.map(({ weight }) => weight)) / all).toBeGreaterThan(0.8);
   });
 
-  test("names with commas, newlines and escapes stay one name, and reach no terminal", async () => {
+  test("names with commas, newlines and escapes stay one name, and reach no terminal", () => {
     expect(processOf("renamed")?.["comm"]).toBe(HOSTILE);
-    const report = await sh(process.execPath, CLI, "replay", path("all.trace.gz"), "--no-profile");
     expect(report).not.toContain("\u001b");
-    expect(report).toContain("x,1]: 7\\n\\x1b[31m");
     for (const line of report.split("\n")) expect(line.length).toBeLessThanOrEqual(80);
   });
 
@@ -235,8 +239,10 @@ describe.skipIf(!hasCompiler)("trace profile of everything that runs", () => {
 
 describe.skipIf(!hasCompiler)("trace profile of some of it", () => {
   let burn = 0;
+  let renamed = 0;
   beforeAll(async () => {
     burn = await start(path("burn"));
+    renamed = await start("perl", "-e", RENAMED);
     await start("sh", "-c", "echo ready; exec dd if=/dev/zero of=/dev/null bs=64k");
   });
   afterAll(stopAll);
@@ -270,22 +276,29 @@ describe.skipIf(!hasCompiler)("trace profile of some of it", () => {
   });
 
   const mount = /^\S+ (\S+) cgroup2 /m.exec(readFileSync("/proc/mounts", "utf8"))?.[1];
-  test.skipIf(mount === undefined)("one cgroup with all below it, and no path that is none", async () => {
-    const parent = join(mount ?? "", `trace-live-${process.pid}`);
-    const child = join(parent, "below");
-    mkdirSync(child, { recursive: true });
-    try {
-      writeFileSync(join(child, "cgroup.procs"), String(burn));
-      const { summary } = await runUntil(50, "--cgroup", parent);
-      expect(summary["processes"].map(({ pid }: TraceRecord) => pid)).toEqual([burn]);
-    } finally {
-      writeFileSync(join(mount ?? "", "cgroup.procs"), String(burn));
-      rmdirSync(child);
-      rmdirSync(parent);
-    }
-    expect(existsSync(parent)).toBe(false);
-    const { code, stderr } = await startTrace(["profile", "--cgroup", parent]).done;
-    expect(code).toBe(2);
-    expect(stderr).toContain("there is no such folder");
-  });
+  test.skipIf(mount === undefined)(
+    "one cgroup with all below it, its name made safe, and no path that is none",
+    async () => {
+      const parent = join(mount ?? "", `trace-live-${process.pid}`);
+      const child = join(parent, "below");
+      mkdirSync(child, { recursive: true });
+      try {
+        writeFileSync(join(child, "cgroup.procs"), String(renamed));
+        const recording = path("cgroup.trace.gz");
+        const { summary } = await runUntil(50, "--cgroup", parent, "--record", recording);
+        expect(summary["processes"]).toMatchObject([{ pid: renamed, comm: HOSTILE }]);
+        const report = await sh(process.execPath, CLI, "replay", recording, "--no-profile");
+        expect(report).not.toContain("\u001b");
+        expect(report).toContain("x,1]: 7\\n\\x1b[31m");
+      } finally {
+        writeFileSync(join(mount ?? "", "cgroup.procs"), String(renamed));
+        rmdirSync(child);
+        rmdirSync(parent);
+      }
+      expect(existsSync(parent)).toBe(false);
+      const { code, stderr } = await startTrace(["profile", "--cgroup", parent]).done;
+      expect(code).toBe(2);
+      expect(stderr).toContain("there is no such folder");
+    },
+  );
 });

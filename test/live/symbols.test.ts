@@ -144,6 +144,21 @@ describe.skipIf(!hasCompiler)("a C++ program", () => {
     );
   });
 
+  it("without any symbols has each function shown once, by where it begins", async () => {
+    const path = compile("bare", []);
+    const symbols = readSymbols(path);
+    spawnSync("strip", ["--strip-all", path]);
+    const child = await start(path, []);
+    const bias = findBias(child.pid!, path, false);
+    await resolver.notice(child.pid!);
+    for (const [mangled] of FUNCTIONS) {
+      const begin = symbols.get(mangled)!;
+      const name = `[bare]+0x${begin.toString(16)}`;
+      for (const offset of [0, 1, 4])
+        expect(resolver.resolve(child.pid!, bias + begin + offset)).toMatchObject({ name, kind: "function" });
+    }
+  });
+
   it.skipIf(!isRoot)("that was deleted while it ran is still read", async () => {
     const path = compile("short-lived", []);
     const symbols = readSymbols(path);

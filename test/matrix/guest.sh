@@ -153,11 +153,41 @@ run_profile() {
   kill $spinner
 }
 
-# Packets, for the softirqs.
+# A disk over a file in memory: what it reads is a worker's job. And memory runs short: what is left of it is less than the file that is read
+# again and again (it has holes only, so that no disk is waited for). Only where nobody else is: in a machine of its own.
+prepare_pressure() {
+  modprobe loop
+  mkdir "$folder/memory" && mount -t tmpfs -o size=100% tmpfs "$folder/memory" || return
+  head -c 64M /dev/zero >"$folder/memory/disk"; loop=$(losetup --show --find "$folder/memory/disk")
+  truncate -s 4G /root/holes
+  head -c "$(awk '/MemAvailable/ {print $2 - 600000}' /proc/meminfo)K" /dev/zero >"$folder/memory/ballast"
+}
+# Ends itself: what it started would outlive it else.
+press() {
+  timeout 60 sh -c 'while :; do dd if="$1" of=/dev/null bs=256k iflag=direct; done' sh "$loop" 2>/dev/null & pressing=$!
+  timeout 60 sh -c 'while :; do cat /root/holes; done' >/dev/null & pressing="$pressing $!"
+}
+# What the kernel has counted so far: CPU time of kswapd in hundredths of a second, and pages that it looked at.
+count_reclaim() {
+  set -- $(cat "/proc/$(pgrep -x kswapd0)/stat") $(awk '/^pgscan_kswapd / {print $2}' /proc/vmstat)
+  echo "$((${14} + ${15})) ${!#}"
+}
+
+# Packets, for the softirqs; in a machine of its own also work for kswapd and for the workers.
 run_kthreads() {
-  (while :; do udp 9998 200; sleep 0.1; done) & local sender=$!
-  start kthreads kthreads -d 5s -o "$folder/k.json" && finish
-  kill $sender
+  local own=; [ -e /matrix ] && own=1 && prepare_pressure
+  (while :; do udp 9998 200; sleep 0.1; done) & local sender=$! pressing=
+  start kthreads kthreads -d "${own:+1}5s" -o "$folder/k.json" && {
+    [ -n "$own" ] && press
+    local before after; [ -n "$own" ] && before=($(count_reclaim))
+    finish
+    if [ -n "$own" ]; then
+      after=($(count_reclaim))
+      truth kswapd-ticks $((after[0] - before[0])); truth kswapd-pages $((after[1] - before[1]))
+    fi
+  }
+  kill $sender $pressing
+  [ -z "$own" ] || { wait $pressing; losetup -d "$loop"; umount "$folder/memory"; }
 }
 
 for name in "$@"; do "run_$name"; done

@@ -13,6 +13,8 @@ const UNITS_OF: Record<string, Unit | undefined> = {
   bytes: "bytes",
 };
 
+const LABELS_NAMED = 5;
+
 /** Reads pprof's protobuf (unpacked), one profile per sample type. The file is held in memory as a whole. */
 export class PprofReader implements BlockReader {
   readonly lines = false;
@@ -43,12 +45,22 @@ export class PprofReader implements BlockReader {
     const { strings } = profile.stringTable;
     const text = (index: number | bigint): string => strings[Number(index)] ?? "";
     const frames = this.#readLocations(profile, text);
+    const isFirst = this.#store.profiles.length === 0;
     const targets = profile.sampleType.map((type, index) => {
       const name = text(type.type) || `${index + 1}`;
       const label = profile.sampleType.length > 1 ? `${this.#name} ${name}` : this.#name;
       return addProfile(this.#store, label, UNITS_OF[text(type.unit)] ?? "none");
     });
+    if (isFirst) this.#store.active = findDefault(profile);
+    const labels = new Set<string>();
+    let labelled = 0;
     for (const sample of profile.sample) {
+      for (const { key, str } of sample.label) {
+        // Numbers are sizes of objects: Go's heap profiles have one with every sample.
+        if (Number(str) === 0) continue;
+        labelled += 1;
+        if (labels.size < LABELS_NAMED) labels.add(text(key));
+      }
       const path: number[] = [];
       // Leaf first in the file, and so are the inlined functions of one location.
       for (const id of sample.locationId) path.push(...(frames.get(Number(id)) ?? []));
@@ -63,6 +75,7 @@ export class PprofReader implements BlockReader {
         }
       }
     }
+    countIgnored(this.report, `labels (${[...labels].join(", ")})`, labelled);
   }
 
   /** Frame numbers of each location, leaf first. */
@@ -86,6 +99,14 @@ export class PprofReader implements BlockReader {
       }),
     );
   }
+}
+
+/** Which of the profiles is the one to look at: what the file says, else the last one, as pprof does it. */
+function findDefault({ sampleType, defaultSampleType }: Profile): number {
+  const named = sampleType.findIndex(
+    ({ type }) => Number(defaultSampleType) !== 0 && Number(type) === Number(defaultSampleType),
+  );
+  return named === -1 ? Math.max(0, sampleType.length - 1) : named;
 }
 
 function nameAddress(location: Location): string {

@@ -71,8 +71,8 @@ export async function readSource(
     await source.close();
   }
   const { report, samples } = finishReader(reader);
-  if (report === null || samples === 0) throw explainNothing(path, report);
-  if (source.truncated) report.damaged += 1;
+  if (report === null || samples === 0) throw explainNothing(path, report, source.truncated);
+  report.isCut = source.truncated;
   return report;
 }
 
@@ -129,9 +129,10 @@ function wholeLines(head: Block): Block {
   return { ...head, end: Math.max(head.start, newline + 1) };
 }
 
-function explainNothing(path: string, report: ReadReport | null): TraceError {
+function explainNothing(path: string, report: ReadReport | null, isCut = false): TraceError {
   if (report === null) {
-    return new TraceError(EXIT.failed, `nothing to convert in ${path}`, { why: "it is empty" });
+    const why = isCut ? `it is gzip, and ${CUT}` : "it is empty";
+    return new TraceError(EXIT.failed, `nothing to convert in ${path}`, { why });
   }
   const parts = [...report.ignored].map(([reason, count]) => countThings(count, reason));
   if (report.damaged > 0) parts.unshift(`${formatCount(report.damaged)} damaged`);
@@ -146,11 +147,14 @@ function explainNothing(path: string, report: ReadReport | null): TraceError {
 /** What is left out of every file of its kind, and nobody would look for in a profile. */
 const EXPECTED: ReadonlySet<string> = new Set(["other lines", "comments", "values without a key"]);
 
+const CUT = "ends too early or is damaged";
+
 /** A line for the operator about what was not converted, null if everything was. */
 export function describeReport(report: ReadReport): string | null {
   const parts: string[] = [];
   const unit = report.format === "speedscope" || report.format === "pprof" ? "entries" : "lines";
   if (report.damaged > 0) parts.push(`${countThings(report.damaged, unit, "damaged ")} not converted`);
+  if (report.isCut) parts.push(`the gzip data ${CUT}: only what came before that is converted`);
   const ignored = [...report.ignored].filter(([reason]) => !EXPECTED.has(reason));
   if (ignored.length > 0) parts.push(`left out: ${listThings(ignored)}`);
   if (report.missing.size > 0) parts.push(`missing from the start: ${listThings([...report.missing])}`);

@@ -11,10 +11,12 @@ export interface ReadReport {
   readonly ignored: Map<string, number>;
   /** What the tool that wrote the file says it lost: no converter can bring it back. */
   readonly missing: Map<string, number>;
+  /** The packed input ended too early or was damaged; what came before that was read. */
+  isCut: boolean;
 }
 
 export function createReport(format: InputFormat): ReadReport {
-  return { format, samples: 0, damaged: 0, ignored: new Map(), missing: new Map() };
+  return { format, samples: 0, damaged: 0, ignored: new Map(), missing: new Map(), isCut: false };
 }
 
 export function countIgnored(report: ReadReport, reason: string, count = 1): void {

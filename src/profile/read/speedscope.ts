@@ -18,6 +18,9 @@ interface RawProfile {
   /** Evented: the frame opened, or −1 − the frame closed; and when. */
   readonly events: IntList;
   readonly times: FloatList;
+  /** Of an evented one: where its time begins and ends. NaN where it does not say. */
+  from: number;
+  to: number;
 }
 
 interface RawFrame {
@@ -135,6 +138,8 @@ export class SpeedscopeReader implements BlockReader, JsonHandler {
     } else if (this.#keys[1] === "profiles" && profile !== undefined) {
       if (this.#depth === 5 && this.#keys[5] === "at") this.#event.at = value;
       else if (this.#depth === 5 && this.#keys[5] === "frame") this.#event.frame = value;
+      else if (this.#depth === 3 && this.#keys[3] === "startValue") profile.from = value;
+      else if (this.#depth === 3 && this.#keys[3] === "endValue") profile.to = value;
     } else if (this.#keys[1] === "shared" && this.#depth === 4 && this.#keys[4] === "line") {
       const frame = this.#frames.at(-1);
       if (frame !== undefined) frame.line = value;
@@ -175,10 +180,10 @@ export class SpeedscopeReader implements BlockReader, JsonHandler {
     }
   }
 
-  /** Between two events the open frames are the stack, and the time between them its weight. */
+  /** Between two events the open frames are the stack, and the time between them its weight; before the first and after the last, too. */
   #playEvents(raw: RawProfile, data: ProfileData, numbers: readonly number[]): void {
     const open = new IntList(256);
-    let last = raw.times.at(0);
+    let last = raw.from < raw.times.at(0) ? raw.from : raw.times.at(0);
     for (let index = 0; index < raw.events.length; index++) {
       const event = raw.events.at(index);
       const at = raw.times.at(index);
@@ -189,6 +194,7 @@ export class SpeedscopeReader implements BlockReader, JsonHandler {
       else if (open.length > 0 && open.at(open.length - 1) === -1 - event) open.length -= 1;
       else this.report.damaged += 1;
     }
+    if (raw.to > last) this.#add(data, open.data, open.length, raw.to - last, numbers);
     this.report.damaged += open.length;
   }
 
@@ -217,5 +223,7 @@ function createRawProfile(): RawProfile {
     weights: new FloatList(64),
     events: new IntList(16),
     times: new FloatList(16),
+    from: Number.NaN,
+    to: Number.NaN,
   };
 }

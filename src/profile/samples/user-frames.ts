@@ -182,7 +182,8 @@ function parseList(text: string): number[] {
   return text === "-" ? [] : text.split(",").map((word) => Number.parseInt(word, 16));
 }
 
-const KINDS: readonly UserFrame["kind"][] = ["symbol", "jit", "module-offset", "unknown"];
+/** Their numbers are in recordings: new ones go to the end. */
+const KINDS: readonly UserFrame["kind"][] = ["symbol", "jit", "module-offset", "unknown", "function"];
 
 function readFrame(entry: unknown): UserFrame | null {
   if (!Array.isArray(entry)) return null;

@@ -39,10 +39,10 @@ test("questions that the machine did not answer in time are told, and so is a ho
       .split("\n");
     const [kind, at, end] = JSON.parse(lines.at(-1) ?? "") as [string, number, object];
     expect(kind).toBe("x");
-    const replay = async (unanswered: unknown) => {
+    const replay = async (unanswered: unknown, kept: readonly string[] = lines.slice(0, -1)) => {
       const path = join(folder, "cut.trace.gz");
       const last = JSON.stringify([kind, at, { ...end, unanswered }]);
-      await writeFile(path, gzipSync([...lines.slice(0, -1), last, ""].join("\n")));
+      await writeFile(path, gzipSync([...kept, last, ""].join("\n")));
       const { code, stdout } = await runTrace("replay", path, "--no-profile", "--format", "json");
       expect(code).toBe(0);
       return stdout;
@@ -50,6 +50,19 @@ test("questions that the machine did not answer in time are told, and so is a ho
     expect(await replay(["network", "owner"])).toContain(
       "this machine did not say in time what its counters, rules and settings are",
     );
+    // No answer at all, an empty one, and both: each is told, once.
+    const isAfter = (line: string) => /^\["f",[\d.]+,"network","after",/.test(line);
+    const without = lines.slice(0, -1).filter((line) => !isAfter(line));
+    expect(without).toHaveLength(lines.length - 2);
+    const empty = [...without, JSON.stringify(["f", at, "network", "after", null])];
+    for (const [unanswered, kept] of [
+      [["network"], without],
+      [undefined, empty],
+      [["network"], empty],
+    ] as const)
+      expect((await replay(unanswered, kept)).match(/did not say in time [^:]*/g)).toEqual([
+        "did not say in time what its counters, rules and settings are, without which there are no findings",
+      ]);
     for (const odd of ["network", 7, null, [7, {}]]) expect(await replay(odd)).not.toContain("in time");
   } finally {
     await rm(folder, { recursive: true });

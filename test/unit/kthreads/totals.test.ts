@@ -21,6 +21,19 @@ describe("TotalsReader", () => {
     expect(napi.get("0,")).toMatchObject({ packets: 6 });
   });
 
+  it("counts what happened once, and what was in no map before", () => {
+    const totals = new TotalsReader();
+    for (let at = 0; at <= 10; at++) {
+      totals.read("@softirq_n", entries({ "1,3,1": at, ...(at > 5 ? { "0,3,1": 7 } : {}) }), at);
+      if (at > 5) totals.read("@waker", entries({ "556": 1 }), at + 0.1);
+    }
+    const { softirq, kswapdCallers } = totals.between(2, 8);
+    expect(softirq.get("0,3,1")?.count).toBe(7);
+    expect(kswapdCallers).toEqual(new Map([[556, 1]]));
+    expect(totals.between(8, 10).kswapdCallers).toEqual(new Map());
+    expect(totals.between(0, 4).kswapdCallers).toEqual(new Map());
+  });
+
   it("names work functions by the low half of their address, whatever sign it is printed with", () => {
     const totals = new TotalsReader();
     totals.read("@work_ns", entries({ "17391,-2127006720": 2e9 }), 1);

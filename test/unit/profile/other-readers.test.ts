@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { gzipSync } from "node:zlib";
+import { gunzipSync, gzipSync } from "node:zlib";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { describeReport } from "../../../src/profile/read/read.ts";
@@ -191,6 +191,12 @@ describe("speedscope", () => {
       events,
     };
     expect(await readStacks(file([profile]))).toEqual({ a: 3, "a;b[m]": 3 });
+    // Before the first event and after the last nothing ran; a frame that is still open did.
+    const longer = { ...profile, startValue: 5, endValue: 20 };
+    expect(await readStacks(file([longer]))).toEqual({ "": 9, a: 3, "a;b[m]": 3 });
+    const { store, report } = await readBytes(file([{ ...longer, events: events.slice(0, 3) }]));
+    expect(listStacks(store, store.profiles[0])).toEqual({ "": 5, a: 7, "a;b[m]": 3 });
+    expect(report.damaged).toBe(1);
   });
 
   it("counts what speedscope would throw on", async () => {
@@ -265,6 +271,20 @@ describe("what is no profile", () => {
     ["\n\u0004\u0008\u0001\u0010\u0002\u0012\u0040garbage", "read as pprof: 1 damaged"],
   ])("%j is refused with its reason", async (text, why) => {
     await expect(readBytes(text)).rejects.toMatchObject({ code: 1, why });
+  });
+
+  it("a profile as Go writes it: CPU time is what is looked at, and labels are told to be left out", async () => {
+    const packed = readFileSync(new URL("../../../fixtures/profile/go-cpu.pb.gz", import.meta.url));
+    const { store, report } = await readBytes(gunzipSync(packed));
+    expect(store.profiles.map(({ name, unit }) => [name, unit])).toEqual([
+      ["input samples", "none"],
+      ["input cpu", "nanoseconds"],
+    ]);
+    expect(store.active).toBe(1);
+    const [samples, cpu] = store.profiles;
+    expect(cpu?.total).toBe((samples?.total ?? 0) * 1e7);
+    expect(Object.keys(listStacks(store, cpu)).some((stack) => stack.includes("main.spin"))).toBe(true);
+    expect(describeReport(report)).toMatch(/^left out: \d+ labels \(customer, stage\)$/);
   });
 
   it("an empty input says so", async () => {

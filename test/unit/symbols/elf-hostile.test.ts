@@ -2,26 +2,50 @@ import { readFileSync } from "node:fs";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { readFromBuffer, type ByteSource } from "../../../src/symbols/byte-source.ts";
-import { readElfHead, readElfSymbols } from "../../../src/symbols/elf.ts";
+import { readFunctions } from "../../../src/symbols/elf-functions.ts";
+import { readElfHead, readElfSymbols, type ElfHead } from "../../../src/symbols/elf.ts";
 import { DEFAULT_LIMITS } from "../../../src/symbols/limits.ts";
+import type { SymbolTable } from "../../../src/symbols/symbol-table.ts";
 import { makeElf } from "./make-elf.ts";
 
 const FIXTURES = new URL("../../../fixtures/symbols/", import.meta.url);
 const FILES = [
   ...["pie", "exec", "exec32", "stripped", "pie.debug"].map((name) => readFileSync(new URL(name, FIXTURES))),
   makeElf({ bits: 32, littleEndian: false, symbols: [{ name: "f", value: 0x1000 }] }),
+  makeElf({
+    bits: 64,
+    littleEndian: true,
+    table: 11,
+    symbols: [],
+    unwind: { functions: Array.from({ length: 20 }, (_, i) => ({ start: 0x1000 + i * 16, size: 16 })) },
+  }),
 ];
 
 /** Reads everything there is to read. True when what was found holds together. */
 function isReadable(source: ByteSource): boolean {
   const head = readElfHead(source);
   if (head === null) return true;
-  const { symbols, plt } = readElfSymbols(source, head.layout);
+  const { symbols, plt, functions } = readElfSymbols(source, head.layout);
+  for (const layout of [head.layout, { ...head.layout, sections: [] }]) {
+    if (!areInCode(readFunctions(source, layout, DEFAULT_LIMITS), head)) return false;
+  }
+  if (!areInCode(functions, head)) return false;
   if (plt !== null) for (let at = plt.start; at < plt.end; at += 16) plt.nameAt(at);
   for (let i = 0; i < symbols.count; i++) {
     const start = symbols.startOf(i);
     if (symbols.readName(i, 64).text.length > 64 || symbols.find(start) > i) return false;
     if (i > 0 && start <= symbols.startOf(i - 1)) return false;
+  }
+  return true;
+}
+
+/** Every function begins in code, and is found by where it begins. */
+function areInCode(functions: SymbolTable, { layout }: ElfHead): boolean {
+  const code = layout.segments.filter((segment) => segment.executable);
+  for (let i = 0; i < functions.count; i++) {
+    const start = functions.startOf(i);
+    if (!code.some(({ address, fileSize }) => start >= address && start < address + fileSize)) return false;
+    if (functions.find(start) !== i) return false;
   }
   return true;
 }
@@ -98,6 +122,7 @@ describe("ELF files made to be expensive", () => {
     ...DEFAULT_LIMITS,
     symbols: 10_000,
     stringTableBytes: 1_000_000,
+    unwindBytes: 1_000_000,
     sections: 1000,
     segments: 100,
   };

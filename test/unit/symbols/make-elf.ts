@@ -1,4 +1,4 @@
-/** Builds small ELF files of any class and byte order: headers, one code section, a symbol table. */
+/** Builds small ELF files of any class and byte order: headers, one code section, a symbol table, unwind tables. */
 
 export interface MadeSymbol {
   readonly name: string;
@@ -23,7 +23,18 @@ export interface ElfRecipe {
   /** SHT_SYMTAB (2) or SHT_DYNSYM (11). */
   readonly table?: number;
   readonly buildId?: string;
+  /** Functions by their unwind tables: `.eh_frame`. */
+  readonly unwind?: {
+    readonly functions: readonly { readonly start: number; readonly size: number }[];
+    /** DW_EH_PE_…; default 0x1b: relative to itself, four bytes with sign, as linkers have it. */
+    readonly encoding?: number;
+    /** Default `zR`. */
+    readonly augmentation?: string;
+  };
 }
+
+/** Where `.eh_frame` stands once it is loaded. */
+const UNWIND_ADDRESS = 0x20000;
 
 const CODE_OFFSET = 0x200;
 
@@ -39,6 +50,17 @@ class Writer {
     this.#view = new DataView(this.bytes.buffer, this.bytes.byteOffset, size);
     this.#wide = recipe.bits === 64;
     this.#little = recipe.littleEndian;
+  }
+
+  /** A number in the form of a pointer's encoding; negative ones wrap around. */
+  pointer(at: number, encoding: number, value: number): number {
+    const form = encoding & 7;
+    const bytes = form === 0 ? (this.#wide ? 8 : 4) : 2 ** (form - 1);
+    const bits = BigInt.asUintN(bytes * 8, BigInt(value));
+    if (bytes === 8) this.#view.setBigUint64(at, bits, this.#little);
+    else if (bytes === 4) this.#view.setUint32(at, Number(bits), this.#little);
+    else this.#view.setUint16(at, Number(bits), this.#little);
+    return bytes;
   }
 
   half(at: number, value: number): void {
@@ -91,6 +113,30 @@ function makeNote(recipe: ElfRecipe): Buffer {
   return writer.bytes;
 }
 
+/** One CIE and a record for each function, then the empty record that ends the table. */
+function makeUnwind(recipe: ElfRecipe): Buffer {
+  const { functions = [], encoding = 0x1b, augmentation = "zR" } = recipe.unwind ?? {};
+  const writer = new Writer(64 + functions.length * 32 + 4, recipe);
+  const isRelative = (encoding & 0xf0) === 0x10;
+  // Length, id, version, augmentation, alignments (1, -8), return address register, length of what follows, encoding.
+  const cie = Buffer.from([1, ...Buffer.from(`${augmentation}\0`, "latin1"), 1, 0x78, 16, 1, encoding]);
+  cie.copy(writer.bytes, 8);
+  const length = Math.ceil((4 + cie.length) / 4) * 4;
+  writer.long(0, length);
+  let at = 4 + length;
+  for (const { start, size } of functions) {
+    const pointer = at + 8;
+    const value = isRelative ? start - UNWIND_ADDRESS - pointer : start;
+    const width = writer.pointer(pointer, encoding, value);
+    writer.pointer(pointer + width, encoding, size);
+    const whole = 4 + width * 2 + 1;
+    writer.long(at, whole);
+    writer.long(at + 4, at + 4);
+    at += 4 + whole;
+  }
+  return writer.bytes.subarray(0, at + 4);
+}
+
 /** File offset of the code section, which a segment maps at its address. */
 export const MADE_CODE_OFFSET = CODE_OFFSET;
 
@@ -98,13 +144,21 @@ export function makeElf(recipe: ElfRecipe): Buffer {
   const wide = recipe.bits === 64;
   const code = recipe.code ?? { address: 0x1000, size: 0x1000 };
   const strings = joinStrings(recipe.symbols.map((symbol) => symbol.name));
-  const sectionNames = joinStrings([".text", ".symtab", ".strtab", ".shstrtab", ".note.gnu.build-id"]);
+  const sectionNames = joinStrings([
+    ".text",
+    ".symtab",
+    ".strtab",
+    ".shstrtab",
+    ".note.gnu.build-id",
+    ".eh_frame",
+  ]);
   const parts = [
     Buffer.alloc(code.size),
     makeSymbols(recipe, strings.offsets),
     strings.bytes,
     sectionNames.bytes,
     makeNote(recipe),
+    ...(recipe.unwind === undefined ? [] : [makeUnwind(recipe)]),
   ];
   const offsets: number[] = [];
   let end = CODE_OFFSET;
@@ -113,17 +167,17 @@ export function makeElf(recipe: ElfRecipe): Buffer {
     end += Math.ceil(part.length / 8) * 8;
   }
   const headerSize = wide ? 64 : 40;
-  const writer = new Writer(end + headerSize * 6, recipe);
+  const writer = new Writer(end + headerSize * (parts.length + 1), recipe);
   for (const [i, part] of parts.entries()) part.copy(writer.bytes, offsets[i]);
-  writeHeader(writer, recipe, end);
+  writeHeader(writer, recipe, end, parts.length + 1);
   writeSegment(writer, wide, code);
-  const types = [1, recipe.table ?? 2, 3, 3, 7];
-  for (const [i, type] of types.entries()) {
+  const types = [1, recipe.table ?? 2, 3, 3, 7, 1];
+  for (const [i, type] of types.slice(0, parts.length).entries()) {
     const at = end + headerSize * (i + 1);
     writer.long(at, sectionNames.offsets[i]!);
     writer.long(at + 4, type);
     writer.word(at + 8, i === 0 ? 6 : 0);
-    writer.word(at + (wide ? 16 : 12), i === 0 ? code.address : 0);
+    writer.word(at + (wide ? 16 : 12), i === 0 ? code.address : i === 5 ? UNWIND_ADDRESS : 0);
     writer.word(at + (wide ? 24 : 16), offsets[i]!);
     writer.word(at + (wide ? 32 : 20), parts[i]!.length);
     writer.long(at + (wide ? 40 : 24), i === 1 ? 3 : 0);
@@ -131,14 +185,14 @@ export function makeElf(recipe: ElfRecipe): Buffer {
   return writer.bytes;
 }
 
-function writeHeader(writer: Writer, recipe: ElfRecipe, sections: number): void {
+function writeHeader(writer: Writer, recipe: ElfRecipe, sections: number, count: number): void {
   const wide = recipe.bits === 64;
   writer.bytes.set([0x7f, 0x45, 0x4c, 0x46, wide ? 2 : 1, recipe.littleEndian ? 1 : 2, 1]);
   writer.half(16, 3);
   writer.half(18, recipe.machine ?? 62);
   writer.word(wide ? 32 : 28, wide ? 64 : 52);
   writer.word(wide ? 40 : 32, sections);
-  const sizes = wide ? [52, 64, 56, 1, 64, 6, 4] : [40, 52, 32, 1, 40, 6, 4];
+  const sizes = wide ? [52, 64, 56, 1, 64, count, 4] : [40, 52, 32, 1, 40, count, 4];
   for (let i = 1; i < sizes.length; i++) writer.half(sizes[0]! + (i - 1) * 2, sizes[i]!);
 }
 

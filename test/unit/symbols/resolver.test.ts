@@ -8,15 +8,20 @@ import {
   openSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { SymbolLimits } from "../../../src/symbols/limits.ts";
+import { frameInRegion } from "../../../src/symbols/address-space.ts";
+import { DEFAULT_LIMITS, type SymbolLimits } from "../../../src/symbols/limits.ts";
+import { ModuleCache } from "../../../src/symbols/module-cache.ts";
 import { readFromBuffer } from "../../../src/symbols/byte-source.ts";
 import { readElfHead } from "../../../src/symbols/elf.ts";
 import { createResolver, type Resolver } from "../../../src/symbols/resolver.ts";
+import { TracedProcess } from "../../../src/symbols/traced-process.ts";
 import { ProcFolder } from "./make-proc.ts";
 
 const BASE = 0x555500000000;
@@ -125,6 +130,30 @@ describe("a process that runs an ELF file", () => {
     expect(resolver.resolve(7, BASE + MAIN)).toMatchObject({ name: "main", module: "pie" });
   });
 
+  it("that was put into memory is read, and a compiler's code there is not taken for one", async () => {
+    proc.install(7, "pie", "/elsewhere");
+    writeFileSync(proc.inRoot(7, "/code"), "no ELF file");
+    proc.write(7, {
+      mappings: [
+        { start: BASE, path: "/memfd:program (deleted)", inode: 5 },
+        { start: JIT, path: "/memfd:doublemapper (deleted)", inode: 6, perms: "r-xs" },
+      ],
+    });
+    mkdirSync(join(proc.path, "7/map_files"));
+    for (const [start, path] of [
+      [BASE, "/elsewhere"],
+      [JIT, "/code"],
+    ] as const)
+      symlinkSync(
+        proc.inRoot(7, path),
+        join(proc.path, `7/map_files/${start.toString(16)}-${(start + 0x1000).toString(16)}`),
+      );
+    const resolver = create();
+    await resolver.notice(7);
+    expect(resolver.resolve(7, BASE + MAIN)).toMatchObject({ name: "main", module: "memfd:program" });
+    expect(resolver.resolve(7, JIT + 1)).toMatchObject({ name: "[jit]" });
+  });
+
   it("cannot let us wait by a pipe where a file should be", async () => {
     execFileSync("mkfifo", [proc.inRoot(7, "/srv/pipe"), proc.inRoot(7, "/tmp/perf-1.map")]);
     proc.write(7, {
@@ -147,6 +176,54 @@ async function resolveStripped(): Promise<string> {
   await resolver.notice(7);
   return resolver.resolve(7, BASE + HIDDEN_STEP).name;
 }
+
+describe("a process that ended before it could be read", () => {
+  const ELSEWHERE = BASE + 0x100000;
+
+  it("has the code of one that was forked from the same memory", async () => {
+    startPie();
+    const resolver = create();
+    await resolver.notice(7, { comm: "worker" });
+    await resolver.notice(8, { comm: "worker", addresses: [BASE + MAIN] });
+    expect(resolver.resolve(8, BASE + MAIN)).toEqual({ name: "main", module: "pie", kind: "symbol" });
+    expect(resolver.resolve(8, ELSEWHERE)).toMatchObject({ name: "[unknown]" });
+    expect(resolver.counts().unread).toBe(1);
+  });
+
+  it("keeps the maps that were read in time, and has the files opened that are still there", async () => {
+    const path = fileURLToPath(new URL("../../../fixtures/symbols/pie", import.meta.url));
+    proc.write(7, { mappings: [{ start: BASE, path, inode: statSync(path).ino }] });
+    const process = new TracedProcess(7, {
+      procRoot: proc.path,
+      limits: DEFAULT_LIMITS,
+      modules: new ModuleCache(DEFAULT_LIMITS),
+      entries: { left: 0 },
+      now: () => 0,
+    });
+    await process.look();
+    proc.end(7);
+    await process.open();
+    expect(frameInRegion(process.spaces[0]!, 0, BASE + MAIN, null)).toMatchObject({ name: "main" });
+    await process.look();
+    await process.open();
+    expect(process.spaces).toHaveLength(1);
+    process.close();
+  });
+
+  it("has none of a program with another name, nor of one that is always at the same address", async () => {
+    startPie();
+    proc.install(9, "exec", "/srv/exec");
+    proc.write(9, { mappings: [{ start: 0x400000, path: "/srv/exec" }] });
+    const resolver = create();
+    await resolver.notice(7, { comm: "worker" });
+    await resolver.notice(9, { comm: "fixed" });
+    await resolver.notice(8, { comm: "other" });
+    await resolver.notice(10, { comm: "fixed" });
+    expect(resolver.resolve(8, BASE + MAIN)).toMatchObject({ name: "[unknown]" });
+    expect(resolver.resolve(9, 0x4005f7)).toMatchObject({ name: "hidden_step" });
+    expect(resolver.resolve(10, 0x4005f7)).toMatchObject({ name: "[unknown]" });
+  });
+});
 
 describe("separate debug files", () => {
   it("are not there: the frame keeps its place", async () => {
