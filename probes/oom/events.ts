@@ -30,7 +30,17 @@ export interface RequestEvent {
   readonly usageBytes: number | null;
 }
 
+/** When a process began, in a process's own memory: at its exec, so close to its start that the difference does not show. */
+export interface BirthEvent {
+  readonly pid: number;
+  /** Seconds from its start to this event. */
+  readonly age: number;
+  /** As /proc/PID/stat counts it (ticks since boot). */
+  readonly startTicks: number;
+}
+
 export type OomEvent =
+  | { readonly kind: "birth"; readonly event: BirthEvent | null }
   | { readonly kind: "victim"; readonly event: VictimEvent }
   | { readonly kind: "name"; readonly pid: number; readonly comm: string }
   | { readonly kind: "target"; readonly pid: number; readonly comm: string }
@@ -75,6 +85,7 @@ export function parseEvent(text: string, pageSize: number): OomEvent | null {
       ? null
       : { kind: tag === "W\t" ? "name" : "target", pid, comm: fields?.[1] ?? "" };
   }
+  if (tag === "B\t") return parseBirth(text.slice(2));
   if (tag === "U\t") {
     const fields = split(text.slice(2), 3);
     const [, sender, pid] = numbers(fields?.slice(0, 3) ?? [""]) ?? [];
@@ -86,6 +97,23 @@ export function parseEvent(text: string, pageSize: number): OomEvent | null {
     return count === undefined ? null : { kind: "skipped", count };
   }
   return null;
+}
+
+/** A process that was forked and has run no other program yet (linux/sched.h): what it holds may be its parent's. */
+const PF_FORKNOEXEC = 0x40;
+/** The two clocks of a machine that was never asleep differ by less (ns): of one that was, it is not known which of them `nsecs` follows. */
+const NEVER_ASLEEP = 10_000_000;
+/** Nanoseconds in a tick of /proc/PID/stat. */
+const TICK = 10_000_000;
+
+/** Null as the event: nothing that its age says of its memory. */
+function parseBirth(text: string): OomEvent | null {
+  const figures = numbers(text.split("\t"));
+  if (figures?.length !== 5) return null;
+  const [pid = 0, nsecs = 0, boot = 0, monotonic = 0, flags = 0] = figures;
+  const isKnown = (flags & PF_FORKNOEXEC) === 0 && boot - monotonic < NEVER_ASLEEP && nsecs >= boot;
+  const event = { pid, age: (nsecs - boot) / 1e9, startTicks: Math.floor(boot / TICK) };
+  return { kind: "birth", event: isKnown ? event : null };
 }
 
 function parseVictim(text: string): OomEvent | null {

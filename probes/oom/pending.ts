@@ -25,8 +25,8 @@ export interface KillJoiner {
   readonly exiting: number;
 }
 
-/** A kill that the log printed but no event told (seconds): events come within a tenth of a second. */
-const EVENT_PATIENCE = 0.5;
+/** A kill that the log printed but no event told (seconds): events come within a tenth of a second, but not where bpftrace itself waits for memory. */
+const EVENT_PATIENCE = 1.5;
 /** One that only the event told: a console that prints at 9600 baud delays the log for seconds, but not its reader. */
 const LOG_PATIENCE = 1.5;
 /** How long a kill waits for what was asked about its tasks and its cgroup (seconds): answers take milliseconds. */
@@ -144,6 +144,9 @@ export function createKillJoiner(pageSize: number, followsLog: () => boolean): K
       forget(at);
       const kills = anonymous.splice(0);
       for (const [pid, kill] of open) {
+        const leader = kill.report?.group?.leaderPid ?? pid;
+        // Whoever was chosen is told first, then those that died with it.
+        if (leader !== pid && open.has(leader)) continue;
         const isWhole =
           kill.event !== null &&
           kill.report !== null &&

@@ -46,6 +46,8 @@ export async function prepareOom(context: PrepareContext): Promise<Prepared> {
       // 0.11 takes `comm` for something else; what 0.23 gives is empty: then the kernel log names the victim.
       name: has("comm") && !isOld,
       cgroup: memory !== null && !isOld,
+      // With the kprobe the request tells it, of any victim.
+      born: context.alternative !== WITH_KPROBE && context.host.btf !== null && !isOld,
       cgroupOffset: (memory ?? 0) * POINTER_BYTES,
       // 0.11 does not know the type of a field (seen: "unknown type name 'uid_t'").
       uidPrefix: isOld && has("uid"),

@@ -14,7 +14,7 @@ import { parseEvent } from "./events.ts";
 import { readLines, SAVED_LOG } from "./kernel-line.ts";
 import { sayName, sayProcess } from "./log/words.ts";
 import { createOomParser } from "./log/parse.ts";
-import { createOomSummariser } from "./log/summarise.ts";
+import { createOomSummariser, sortFindings } from "./log/summarise.ts";
 import { cgroupQuestion, createKillJoiner, type JoinedKill } from "./pending.ts";
 import { createProfileBook } from "./profiles.ts";
 import type { OomReport } from "./record.ts";
@@ -171,7 +171,10 @@ export function runOom(context: RunContext): ProbeRun {
       const question = cgroupQuestion(found.event);
       if (question !== null) context.ask({ fact: "memory-cgroup", key: question });
     } else if (found.kind === "name") joiner.name(found.pid, found.comm);
-    else if (found.kind === "request") joiner.request(found.event, at);
+    else if (found.kind === "birth") {
+      const { event } = found;
+      if (event !== null) samples.born({ pid: event.pid, start: event.startTicks, age: event.age }, at);
+    } else if (found.kind === "request") joiner.request(found.event, at);
     else if (found.kind === "target") watch.name(found.pid, found.comm);
     else if (found.kind === "skipped") sigkills.skip(found.count);
     else if (watch.sent(found.sender, found.pid, at)) context.ask({ fact: "task", key: String(found.pid) });
@@ -246,7 +249,7 @@ export function runOom(context: RunContext): ProbeRun {
       }
       const { notes } = parser;
       const result = summariser.result(notes);
-      const findings = [...result.findings, ...sigkills.findings(samples.total)];
+      const findings = sortFindings([...result.findings, ...sigkills.findings(samples.total)]);
       const summary: JsonObject = {
         kills,
         byCgroup: result.byCgroup,

@@ -14,6 +14,8 @@ export interface TightCgroup {
 export interface SampleBook {
   /** Takes a fact `memory-sample`, seen at `at` seconds. */
   add(value: Json, at: number): void;
+  /** A process was seen, `age` seconds old at `at`, that began with nothing in memory. `start`: as a sample has it. */
+  born(process: { readonly pid: number; readonly start: number; readonly age: number }, at: number): void;
   /** The change up to `rssBytes` at `at`; null where the process was not seen long enough before. */
   growth(pid: number, comm: string, rssBytes: number | null, at: number): Growth | null;
   /** MemAvailable and MemTotal of the last look. */
@@ -37,9 +39,15 @@ const MIN_PAUSE = 2;
 const MAX_POINTS = 91;
 const COST = 40;
 
+/** For a start that is known to the hundredth of a second. */
+const MIN_AGE = 0.05;
+
 interface Track {
   readonly start: number;
-  readonly comm: string;
+  /** Null: not seen yet, only when it began. */
+  readonly comm: string | null;
+  /** Seconds since the session's start when it began with nothing; null where that is not known or before the session. */
+  readonly birth: number | null;
   points: { readonly at: number; readonly bytes: number }[];
 }
 
@@ -69,7 +77,7 @@ export function createSampleBook(): SampleBook {
     last(pid) {
       const track = tracks.get(pid);
       const point = track?.points.at(-1);
-      return track === undefined || point === undefined ? null : { comm: track.comm, rssBytes: point.bytes };
+      return track?.comm == null || point === undefined ? null : { comm: track.comm, rssBytes: point.bytes };
     },
     add(value, at) {
       if (value === null || typeof value !== "object" || Array.isArray(value)) return;
@@ -82,27 +90,44 @@ export function createSampleBook(): SampleBook {
       pause = Math.max(MIN_PAUSE, (number("took") ?? 0) * COST);
       const processes = sample["processes"];
       for (const entry of Array.isArray(processes) ? processes : []) {
-        const [pid, start, bytes, comm] = Array.isArray(entry) ? (entry as readonly Json[]) : [];
+        const [pid, start, bytes, comm, age] = Array.isArray(entry) ? (entry as readonly Json[]) : [];
         if (typeof pid !== "number" || typeof start !== "number" || typeof bytes !== "number") continue;
         if (typeof comm !== "string") continue;
         const known = tracks.get(pid);
-        const track: Track = known?.start === start ? { ...known, comm } : { start, comm, points: [] };
+        const birth = birthOf(age, at);
+        const track: Track = known?.start === start ? { ...known, comm } : { start, comm, birth, points: [] };
         track.points.push({ at, bytes });
         if (track.points.length > MAX_POINTS) track.points.shift();
         tracks.set(pid, track);
       }
       for (const [pid, track] of tracks) {
-        if ((track.points.at(-1)?.at ?? 0) < at - WINDOW) tracks.delete(pid);
+        if ((track.points.at(-1)?.at ?? track.birth ?? 0) < at - WINDOW) tracks.delete(pid);
       }
+    },
+    born({ pid, start, age }, at) {
+      const known = tracks.get(pid);
+      const birth = birthOf(age, at);
+      if (birth === null || known?.start === start) return;
+      tracks.set(pid, { start, comm: null, birth, points: [] });
     },
     growth(pid, comm, rssBytes, at) {
       const track = tracks.get(pid);
-      if (track === undefined || rssBytes === null || track.comm !== comm) return null;
+      if (track === undefined || rssBytes === null || (track.comm !== null && track.comm !== comm))
+        return null;
+      // It began while trace looked on: all it holds came since.
+      const { birth } = track;
+      if (birth !== null && birth >= at - WINDOW)
+        return at - birth < MIN_AGE ? null : { bytes: rssBytes, seconds: at - birth };
       const first = track.points.find((point) => point.at >= at - WINDOW);
       if (first === undefined || at - first.at < MIN_SPAN) return null;
       return { bytes: rssBytes - first.bytes, seconds: at - first.at };
     },
   };
+}
+
+/** When a process of that age began; null for an age that is none, and for what began before the session. */
+function birthOf(age: Json | undefined, at: number): number | null {
+  return typeof age === "number" && age >= 0 && age <= at ? at - age : null;
 }
 
 function isObject(value: Json): value is JsonObject {

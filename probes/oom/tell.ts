@@ -29,7 +29,7 @@ export function createTeller({ start, isSaved, samples }: TellerOptions): Teller
   function repeatsOf(report: OomReport, key: string, at: number): { count: number; seconds: number } | null {
     // A group that dies together is one kill.
     const follows = report.group !== null && report.group.leaderPid !== report.victim.pid;
-    if (key === "(unknown)" || follows) return null;
+    if (scopeKey(report) === "(unknown)" || follows) return null;
     const seconds = report.monotonic ?? (report.time === null ? null : secondsOf(report.time)) ?? at;
     const recent = (times.get(key) ?? []).filter((time) => Math.abs(seconds - time) <= REPEAT_SECONDS);
     recent.push(seconds);
@@ -40,7 +40,8 @@ export function createTeller({ start, isSaved, samples }: TellerOptions): Teller
 
   return {
     tell(report, at) {
-      const key = scopeKey(report);
+      // A log can be of several hosts, and their cgroups have the same names.
+      const key = `${report.host ?? ""}\n${scopeKey(report)}`;
       const nth = (counts.get(key) ?? 0) + 1;
       if (nth > 1 || counts.size < MAX_SCOPES) counts.set(key, nth);
       const lines = describeKill(report, {

@@ -8,8 +8,19 @@ const MAX_PROCESSES = 100;
 /** Files read at once: the event loop has other work to do. */
 const CHUNK = 64;
 
+/** Processes younger than this (seconds) are told with their age. */
+const YOUNG = 180;
+/** /proc/PID/stat counts in hundredths of a second on everything that runs Node. */
+const TICKS = 100;
+/** A process that was forked and has run no other program yet (linux/sched.h): what it holds may be its parent's. */
+const PF_FORKNOEXEC = 0x40;
+
+/** Pid, start, resident bytes, name, and the age where it says something. */
+type Seen = [number, number, number, string] | [number, number, number, string, number];
+
 /**
- * A light look at memory: `{took, available, total, pressure, cgroups, processes: [[pid, starttime, rssBytes, comm] …]}`, largest first.
+ * A light look at memory: `{took, available, total, pressure, cgroups, processes: [[pid, starttime, rssBytes, comm] …]}`, largest first; a fifth element is
+ * the age in seconds of a young process that began with nothing in memory, because it runs a program of its own.
  * Reads one file a process (/proc/PID/stat, about 15 µs) and one or two a memory cgroup; `took` (seconds) tells the asker what it cost.
  */
 export async function sampleMemory(
@@ -19,10 +30,11 @@ export async function sampleMemory(
   const started = performance.now();
   const cpu = process.cpuUsage();
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
-  const processes: [number, number, number, string][] = [];
+  const processes: Seen[] = [];
+  const uptime = Number.parseFloat(await readFile("/proc/uptime", "latin1").catch(() => ""));
   for (let index = 0; index < pids.length; index += CHUNK) {
     const found = await Promise.all(
-      pids.slice(index, index + CHUNK).map((pid) => readProcess(pid, pageSize)),
+      pids.slice(index, index + CHUNK).map((pid) => readProcess(pid, pageSize, uptime)),
     );
     for (const process of found) if (process !== null && process[2] > 0) processes.push(process);
   }
@@ -49,7 +61,7 @@ export async function sampleMemory(
 }
 
 /** Fields of proc_pid_stat(5): the name is in parentheses and may hold any of them. */
-async function readProcess(pid: string, pageSize: number): Promise<[number, number, number, string] | null> {
+async function readProcess(pid: string, pageSize: number, uptime: number): Promise<Seen | null> {
   const text = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => null);
   if (text === null) return null;
   const end = text.lastIndexOf(")");
@@ -57,7 +69,12 @@ async function readProcess(pid: string, pageSize: number): Promise<[number, numb
   const start = Number(rest[19]);
   const pages = Number(rest[21]);
   if (!Number.isFinite(start) || !Number.isFinite(pages)) return null;
-  return [Number(pid), start, pages * pageSize, text.slice(text.indexOf("(") + 1, end)];
+  const comm = text.slice(text.indexOf("(") + 1, end);
+  const age = uptime - start / TICKS;
+  const isTold = (Number(rest[6]) & PF_FORKNOEXEC) === 0 && age >= 0 && age < YOUNG;
+  return isTold
+    ? [Number(pid), start, pages * pageSize, comm, Math.round(age * TICKS) / TICKS]
+    : [Number(pid), start, pages * pageSize, comm];
 }
 
 /** Who a task is, while it is there: `{cgroup, uid, oomScoreAdj, comm}`; the memory cgroup of v1, else the one of v2. */

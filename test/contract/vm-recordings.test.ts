@@ -5,6 +5,7 @@ import { noticesOf as notices, replay as replayRecording, type Row } from "../su
 
 // Recordings of other kernels, made in virtual machines with known faults (test/matrix/guest.sh has their like). The figures
 // are those that the kernel and the rules counted at the time, beside trace.
+const MIB = 1024 ** 2;
 const FOLDER = join(import.meta.dirname, "..", "..", "fixtures", "vm");
 
 /** Replays a recording of that kernel. */
@@ -90,6 +91,63 @@ describe("oom: a limit, a group that dies together, a parent's limit", () => {
     const inner = kills.find((kill) => kill["scope"].cgroup === "/par");
     expect(inner?.["victim"].cgroup).toBe("/par/inner");
   });
+});
+
+test("oom on 7.2 with cgroup v2: each kind of limit once, told by the kprobe and the log", async () => {
+  const { records, summary } = await replay("7.2", "oom-cgroups");
+  const pod =
+    "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1b2c3d4e_0000_4000_8000_aabbccddeeff.slice";
+  const kills = records.filter(({ type }) => type === "oom");
+  const told = kills.map((kill) => [
+    kill["victim"].pid,
+    kill["victim"].comm,
+    kill["scope"].cgroup,
+    kill["victim"].cgroup,
+  ]);
+  expect(told).toEqual([
+    [338, "worker", "/shop", "/shop/api"],
+    // memory.oom.group of /grp, two levels deep; then of a leaf, for the limit of its parent. Whoever was chosen comes first.
+    [360, "eater", "/grp", "/grp/y"],
+    [357, "side", "/grp", null],
+    [356, "sleeper", "/grp", null],
+    [384, "big", "/up", "/up/leaf"],
+    [382, "small", "/up", null],
+    [396, "php-fpm: pool w", "/system.slice/web.service", "/system.slice/web.service"],
+    [411, "chrome", "/user.slice/user-1000.slice", "/user.slice/user-1000.slice/session-3.scope"],
+    [430, "java", pod, `${pod}/cri-containerd-${"0123456789abcdef".repeat(4)}.scope`],
+    [445, "dd", "/files", "/files"],
+    [464, "swapper", "/sw", "/sw"],
+    [490, "noswap", "/sw0", "/sw0"],
+    [504, "perl", "/pipes", "/pipes"],
+    ...[522, 523, 524, 525].map((pid, index) => [pid, `w${String(index + 1)}`, "/loop", "/loop"]),
+    [532, 'a\nb) "x', "/sp ace(1)", "/sp ace(1)"],
+  ]);
+  const groups = kills.flatMap(({ group }) => (group === null ? [] : [[group.cgroup, group.leaderPid]]));
+  expect(groups).toEqual([
+    ...Array.from({ length: 3 }, () => ["/grp", 360]),
+    ...Array.from({ length: 2 }, () => ["/up/leaf", 384]),
+  ]);
+  // Most lived for seconds, some for less than the time between two looks: each has its growth, as the event tells its start.
+  for (const { victim, group } of kills)
+    if (group === null || group.leaderPid === victim.pid)
+      expect(victim.growthBytesPerSecond).toBeGreaterThan(MIB);
+  const of = (pid: number) => kills.find((kill) => kill["victim"].pid === pid);
+  expect(of(464)).toMatchObject({ swapLimitBytes: 20 * MIB, victim: { swapBytes: expect.any(Number) } });
+  expect(of(490)).toMatchObject({ swapLimitBytes: 0 });
+  expect(of(504)).toMatchObject({ order: 3 });
+  const ids = findings(summary).map((finding) => String(finding["id"]));
+  expect(new Set(ids)).toEqual(
+    new Set([
+      "oom-cgroup-limit",
+      "oom-crash-loop",
+      "oom-no-killable-process",
+      "oom-shared-memory",
+      "oom-kernel-memory",
+      "oom-group-kill",
+      "oom-cgroup-swap-full",
+      "userspace-killer",
+    ]),
+  );
 });
 
 describe("retrans: 30 % loss in the sender's queue", () => {

@@ -19,7 +19,9 @@ test.runIf(canLimit)("a kill: whose limit, who asked, who died, who held the mem
   await using cgroup = createMemoryCgroup(name(), LIMIT);
   await using run = startTrace(["oom", "--no-profile"]);
   await run.ready();
-  const { pid, signal } = await cgroup.perl(`$0 = qq(a"b\\nc\\x1b[1m); ${HOG}`);
+  const { pid, signal } = await cgroup.perl(
+    `$0 = qq(a"b\\nc\\x1b[1m); select undef, undef, undef, 0.1; ${HOG}`,
+  );
   expect(signal).toBe("SIGKILL");
   const kill = await run.until((record) => record.type === "oom" && record["victim"].pid === pid);
   expect(kill).toMatchObject({
@@ -32,6 +34,8 @@ test.runIf(canLimit)("a kill: whose limit, who asked, who died, who held the mem
   expect(kill["scope"].usageBytes).toBeGreaterThan(LIMIT * 0.9);
   expect(kill["scope"].usageBytes).toBeLessThanOrEqual(LIMIT);
   expect(kill["victim"].anonRssBytes).toBeGreaterThan(LIMIT * 0.8);
+  // It lived for a fraction of a second, between two looks: all it held is its growth.
+  expect(kill["victim"].growthBytesPerSecond).toBeGreaterThan(MIB);
   expect(kill["stack"].at(-1)).toMatch(/^oom_kill_process(\.cold)?$/);
   expect(kill["stack"].join(" ")).toMatch(/mem_cgroup_out_of_memory/);
   // SIGKILLs of processes are told apart: a memory guard's, and any other's.

@@ -114,6 +114,11 @@ function sayNext(report: OomReport, context: KillContext): string {
   return `${figures === "" ? "" : `${figures[0]?.toUpperCase() ?? ""}${figures.slice(1)}. `}${sayAdvice(report)}`;
 }
 
+/** A process that died because another one of its group was chosen: nothing that it held was the reason. */
+function follows({ group, victim }: OomReport): boolean {
+  return group !== null && group.leaderPid !== null && group.leaderPid !== victim.pid;
+}
+
 function sayAdvice(report: OomReport): string {
   const { scope, memory, victim } = report;
   if (report.order === -1) return "Nothing: memory had not run out";
@@ -129,15 +134,30 @@ function sayAdvice(report: OomReport): string {
   const shmem = memory?.stats?.shmemBytes ?? 0;
   if (scope.usageBytes !== null && shmem > scope.usageBytes * MOSTLY)
     return `Remove files from its tmpfs: ${formatBytes(shmem)} are shared memory, which no kill frees`;
+  const kernel = memory?.stats?.kernelBytes ?? memory?.kernel?.usageBytes ?? 0;
+  if (scope.usageBytes !== null && kernel > scope.usageBytes * MOSTLY)
+    return `Look at what its processes keep open (pipes, sockets, files): ${formatBytes(kernel)} are the kernel's memory on their behalf`;
   const limit = suggestLimit(report);
   if (scope.cgroup === null || limit === null) return `Find its limit, and look for growth in ${name}`;
   return `Raise the limit to at least ${formatBytes(roundUpSize(limit))}, or look for growth in ${name}`;
+}
+
+function describeFollower(report: OomReport, when: string): string[] {
+  const { victim, group } = report;
+  const own = sayVictim(report);
+  const where = group?.cgroup == null ? "its cgroup" : sayName(group.cgroup);
+  return [
+    `${when}${sayProcess(victim.comm, victim.pid)} was killed together with process ${String(group?.leaderPid)}: ${sayCause(report)}`,
+    ...(own === null ? [] : [`victim  ${own}`]),
+    `next    It need not be at fault: memory.oom.group is set in ${where}, so all its processes die when one is chosen`,
+  ];
 }
 
 /** A kill in five lines for a reader, fewer where the kernel told less; names are escaped. */
 export function describeKill(report: OomReport, context: KillContext): string[] {
   const { victim } = report;
   const when = context.when === null ? "" : `${context.when}  `;
+  if (follows(report)) return describeFollower(report, when);
   const holders = findHolders(report);
   const held = holders?.byName
     .slice(0, MAX_HOLDERS)

@@ -99,6 +99,10 @@ export function absorb(
       draft.section = "trace";
       return true;
     case "frame":
+      if (line.pair && draft.section === "none" && draft.header !== null && !draft.traced) {
+        draft.traced = true;
+        draft.section = "trace";
+      }
       if (draft.section !== "trace") return false;
       if (draft.frames.length < MAX_FRAMES) draft.frames.push(line.name);
       return true;

@@ -14,7 +14,8 @@ export type OomLine =
     }
   | { kind: "cpu"; pid: number; comm: string; kernel: string | null; complete: boolean }
   | { kind: "trace" }
-  | { kind: "frame"; name: string }
+  /** `pair`: of a kind of stack that no "Call Trace:" need announce. */
+  | { kind: "frame"; name: string; pair: boolean }
   | { kind: "registers" }
   | { kind: "limit-of"; task: string; limit: string }
   | {
@@ -56,7 +57,10 @@ const TAINT = /^([\s\S]*?)(?: Kdump: loaded)? (?:Not tainted|Tainted: )/;
 const VERSION = /(\d+\.\d+\S*) #/;
 const FRAME =
   /^\s*(?:\[<?[0-9a-f]+>?\] )*(\? )?([\w.$]+)\+0x[0-9a-f]+\/0x[0-9a-f]+(?: \[(\w[\w-]*)[^\]]*\])?/;
-const REGISTERS = /^(?:RIP: |Code: |RSP: |R[A-D0-9]\w+: |pc : |Modules linked)/;
+/** 32-bit ARM prints pairs: `(oom_kill_process) from [<c009a57c>] (out_of_memory+0x2f8/0x32c)`, from 5.19 on without addresses. */
+const CALLER =
+  /^(?:\[<[0-9a-f]+>\] \()?([\w.$]+)(?: \[(\w[\w-]*)\])?\)? from (?:\[<[0-9a-f]+>\] \()?[\w.$]+\+0x[0-9a-f]+\/0x[0-9a-f]+(?: \[\w[\w-]*\])?\)?/;
+const REGISTERS = /^(?:RIP: |Code: |RSP: |R[A-D0-9]\w+: |pc : |Exception stack|Modules linked)/;
 const LIMIT_OF = /^Task in ([\s\S]+) killed as a result of limit of ([\s\S]+)$/;
 const COUNTER = /^(memory|swap|memory\+swap|kmem): usage (\d+)kB, limit (\d+)kB, failcnt (\d+)/;
 const COLUMNS = /^\[ *pid *\] +(uid +tgid +total_vm +rss .*)name\s*$/;
@@ -189,7 +193,7 @@ function parseSection(text: string): OomLine | null {
 const RARE =
   /oom|OOM|emory|Kill|Task|suppressed|dropped|INFO: |BUG: |WARNING: |watchdog: |rcu: |cut here|ysrq|ysRq|Oops|page alloc/;
 const SECTION =
-  /^(?:Task in |memory|swap|kmem|Memory cgroup stats|Mem-Info|Tasks state|Call [Tt]race|CPU: |Pid: |R|Code: |pc : |Modules)/;
+  /^(?:Task in |memory|swap|kmem|Memory cgroup stats|Mem-Info|Tasks state|Call [Tt]race|CPU: |Pid: |R|Code: |pc : |Exception|Modules)/;
 /** One counter of memory.stat: the bulk of a cgroup's report. */
 const STAT = /^[a-z_0-9]+ \d+$/;
 
@@ -209,8 +213,15 @@ export function classify(record: string): OomLine {
     // "? " marks an address found on the stack that may be no caller.
     if (frame[1] !== undefined) return OTHER;
     const module = frame[3] === undefined ? "" : ` [${frame[3]}]`;
-    return { kind: "frame", name: `${frame[2] ?? ""}${module}` };
+    return { kind: "frame", name: `${frame[2] ?? ""}${module}`, pair: false };
   }
+  const pair = text.includes(" from ") ? CALLER.exec(text) : null;
+  if (pair !== null)
+    return {
+      kind: "frame",
+      name: `${pair[1] ?? ""}${pair[2] === undefined ? "" : ` [${pair[2]}]`}`,
+      pair: true,
+    };
   if (RARE.test(text)) {
     const event = parseEvent(text);
     if (event !== null) return event;

@@ -37,8 +37,9 @@ export function createMemInfo(): MemInfoDraft {
 }
 
 const NODE = /^Node (\d+) (active_anon:.*)$/;
-const ZONE = /^Node (\d+) (\w+) free:(.*)$/;
-const BUDDY = /^Node (\d+) (\w+): (\d+\*\d+kB .*) = \d+kB/;
+/** Kernels without NUMA (most of 32 bits) name no node. */
+const ZONE = /^(?:Node (\d+) )?(\w+) free:(\d+kB .*)$/;
+const BUDDY = /^(?:Node (\d+) )?(\w+): (\d+\*\d+kB .*) = \d+kB/;
 const HUGE =
   /^(?:Node (\d+) )?hugepages_total=(\d+) hugepages_free=(\d+) hugepages_surp=(\d+) hugepages_size=(\d+)kB/;
 const SLAB = /^(\S.{0,63}?) +(\d+)KB +(\d+)KB$/;
@@ -65,7 +66,7 @@ function zoneOf(draft: MemInfoDraft, node: string, zone: string): ZoneMemory | n
 }
 
 function addZone(draft: MemInfoDraft, match: RegExpExecArray): void {
-  const zone = zoneOf(draft, match[1] ?? "", match[2] ?? "");
+  const zone = zoneOf(draft, match[1] ?? "0", match[2] ?? "");
   if (zone === null) return;
   const values = new Map<string, number>();
   for (const [, name = "", value] of `free:${match[3] ?? ""}`.matchAll(/(\w+): ?(\d+)k?B/gi)) {
@@ -81,7 +82,7 @@ function addZone(draft: MemInfoDraft, match: RegExpExecArray): void {
 }
 
 function addBuddy(draft: MemInfoDraft, match: RegExpExecArray): void {
-  const zone = zoneOf(draft, match[1] ?? "", match[2] ?? "");
+  const zone = zoneOf(draft, match[1] ?? "0", match[2] ?? "");
   const blocks = [...(match[3] ?? "").matchAll(/(\d+)\*(\d+)kB/g)];
   const smallest = Number(blocks[0]?.[2] ?? Number.NaN);
   if (Number.isFinite(smallest) && smallest > 0) draft.smallestBlockKb ??= smallest;

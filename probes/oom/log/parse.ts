@@ -37,6 +37,22 @@ const MAX_INCIDENTS = 1000;
 interface Source {
   lane: Lane;
   joiner: Joiner;
+  /** Wall time minus seconds since boot, by the last line that had both. */
+  boot: number | null;
+}
+
+/**
+ * When a line was printed, in seconds of one clock: since boot where the source has that. Syslog daemons that split the lines of a record put
+ * `[12.345678]` before the first only: the others are on the same clock by their wall time.
+ */
+function clockOf(source: Source | undefined, { time, monotonic }: Moment): number | null {
+  const wall = time?.kind === "wall" ? secondsOf(time) : null;
+  if (monotonic !== null) {
+    if (source !== undefined && wall !== null) source.boot = wall - monotonic;
+    return monotonic;
+  }
+  if (wall === null) return time === null ? null : secondsOf(time);
+  return wall - (source?.boot ?? 0);
 }
 
 /**
@@ -65,7 +81,7 @@ export function createOomParser(): OomParser {
         sources.delete(victim[0]);
       }
     }
-    const made = { lane: createLane(), joiner: createJoiner() };
+    const made = { lane: createLane(), joiner: createJoiner(), boot: null };
     sources.set(key, made);
     return made;
   };
@@ -99,7 +115,7 @@ export function createOomParser(): OomParser {
       if (!busy && !settling.waiting && !mayMatter(text)) return [];
       const source = sourceOf(key);
       const at: Moment = { time: line.time, monotonic: line.monotonic ?? null, host };
-      const seconds = at.monotonic ?? (line.time === null ? null : secondsOf(line.time));
+      const seconds = clockOf(source, at);
       const out = settling.idle(host, seconds);
       for (const joined of source.joiner.push(text, at, seconds)) out.push(...take(source, joined));
       return out;

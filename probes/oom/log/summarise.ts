@@ -52,6 +52,13 @@ const RULES: readonly OomRule[] = [
 
 const ORDER = { problem: 0, suspicious: 1, info: 2 } as const;
 
+/** The worst first, then what counts most. */
+export function sortFindings<Item extends Pick<OomFinding, "severity" | "count">>(
+  findings: readonly Item[],
+): Item[] {
+  return findings.toSorted((a, b) => ORDER[a.severity] - ORDER[b.severity] || b.count - a.count);
+}
+
 function keyOf(group: OomGroupFacts): string {
   if (group.kind === "memcg") return group.cgroup ?? "(unknown)";
   return group.kind === null ? "(unknown)" : "(host)";
@@ -81,7 +88,7 @@ export function createOomSummariser(): OomSummariser {
         kills: gatherer.kills,
         byCgroup: Object.fromEntries(byCgroup),
         groups,
-        findings: findings.toSorted((a, b) => ORDER[a.severity] - ORDER[b.severity] || b.count - a.count),
+        findings: sortFindings(findings),
         ungrouped: gatherer.dropped,
       };
     },

@@ -46,7 +46,7 @@ describe("events of oom.bt", () => {
 
   test("never throws, and takes nothing that is not whole", () => {
     fc.assert(
-      fc.property(fc.string(), fc.constantFrom("V\t", "K\t", "W\t", "U\t", "S\t", ""), (text, tag) => {
+      fc.property(fc.string(), fc.constantFrom("V\t", "K\t", "B\t", "W\t", "U\t", "S\t", ""), (text, tag) => {
         const found = parseEvent(tag + text, PAGE);
         expect(found === null || Object.hasOwn(found, "kind")).toBe(true);
       }),
@@ -146,6 +146,41 @@ describe("growth", () => {
     book.add(sample(1000), 10);
     book.add(sample(5000, 8), 12);
     expect(rateOf(book.growth(42, "worker", 7000, 14))).toBe(1000);
+  });
+
+  test("a process that began during the session grew from nothing, whenever it was first seen", () => {
+    const book = createSampleBook();
+    const young = (bytes: number, age: number) => ({
+      took: 0.01,
+      available: 5,
+      total: 10,
+      processes: [[42, 7, bytes, "worker", age]],
+    });
+    book.add(young(1000, 0.5), 10);
+    expect(book.growth(42, "worker", 3000, 10.5)).toEqual({ bytes: 3000, seconds: 1 });
+    book.add(young(4000, 3), 12.5);
+    expect(book.growth(42, "worker", 9000, 15.5)).toEqual({ bytes: 9000, seconds: 6 });
+    // It is older than the session: what it held before the first look is not known.
+    const late = createSampleBook();
+    late.add(young(1000, 5), 4);
+    expect(late.growth(42, "worker", 3000, 6)).toEqual({ bytes: 2000, seconds: 2 });
+  });
+
+  test("a victim that no look ever saw: by the age that the kernel's event tells", () => {
+    const birth = (flags: number, asleep = 0) =>
+      parseEvent(`B\t42\t5300000000\t5000000000\t${String(5_000_000_000 - asleep)}\t${String(flags)}`, PAGE);
+    expect(birth(0x400100)).toEqual({
+      kind: "birth",
+      event: { pid: 42, age: 0.3, startTicks: 500 },
+    });
+    // Forked without an exec: what it holds may be its parent's. A machine that was asleep: two clocks.
+    expect(birth(0x400140)).toEqual({ kind: "birth", event: null });
+    expect(birth(0x400100, 1e9)).toEqual({ kind: "birth", event: null });
+    const book = createSampleBook();
+    book.born({ pid: 42, start: 500, age: 0.3 }, 10);
+    expect(book.growth(42, "worker", 3000, 10)?.bytes).toBe(3000);
+    expect(rateOf(book.growth(42, "worker", 3000, 10))).toBe(10_000);
+    expect(book.last(42)).toBeNull();
   });
 
   test("a slow host is looked at less often; nonsense is ignored", () => {

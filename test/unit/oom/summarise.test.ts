@@ -1,3 +1,4 @@
+import { createTeller } from "../../../probes/oom/tell.ts";
 import { describe, expect, it } from "vitest";
 import { findOwner } from "../../../probes/oom/log/cgroup-owner.ts";
 import { raiseLimit } from "../../../probes/oom/log/commands.ts";
@@ -183,6 +184,39 @@ describe("a kill for a reader and for a profile", () => {
       ),
     ]);
     expect(describeKill(second ?? only([]), context).join("")).not.toContain("\u001b");
+  });
+
+  it("does not blame a process that died with its group", () => {
+    const [leader, follower] = parseFixture("recorded/6.12-v2-group.txt").reports;
+    const context = { when: null, repeats: null, growthOf: () => null };
+    expect(describeKill(leader ?? only([]), context).at(-1)).toMatch(/or look for growth in \w+$/);
+    expect(describeKill(follower ?? only([]), context)).toEqual([
+      expect.stringMatching(/ was killed together with process 204: pod \S+ reached its memory limit of /),
+      expect.stringMatching(/^victim {2}uid 0, anonymous /),
+      expect.stringMatching(/^next {4}It need not be at fault: memory\.oom\.group is set in /),
+    ]);
+  });
+
+  it("points to the kernel's memory where that is most of it", () => {
+    const report = only(parseFixture("dmesg/7.2-memcg.txt").reports);
+    const stats = report.memory?.stats;
+    if (report.memory === null || stats == null) throw new Error("no stats");
+    const full = {
+      ...report,
+      memory: { ...report.memory, stats: { ...stats, kernelBytes: 50 * MIB } },
+    };
+    expect(describeKill(full, { when: null, repeats: null, growthOf: () => null }).at(-1)).toContain(
+      "Look at what its processes keep open (pipes, sockets, files): 50.0 MiB are the kernel's memory",
+    );
+  });
+
+  it("numbers the kills of each host by themselves", () => {
+    const teller = createTeller({ start: 0, isSaved: true, samples: { growth: () => null } });
+    const report = only(parseFixture("dmesg/7.2-memcg.txt").reports);
+    const first = (host: string) => teller.tell({ ...report, host }, 1)[0];
+    expect(first("a")).toMatch(/^OOM {2}/);
+    expect(first("b")).toMatch(/^OOM {2}/);
+    expect(first("a")).toMatch(/^OOM #2 {2}/);
   });
 
   it("names a repeat, and from the third on a loop", () => {

@@ -47,9 +47,9 @@ function sayParent(facts: OomGroupFacts): string[] {
   if (below.length === 0 || facts.cgroup === null) return [];
   const names = below.slice(0, 3).map((entry) => sayName(entry.cgroup));
   const more = below.length > 3 ? ` and ${String(below.length - 3)} more` : "";
-  return [
-    `the limit is that of the parent ${sayName(facts.cgroup)}; the victims lived in ${names.join(", ")}${more}`,
-  ];
+  const known = facts.victimCgroups.reduce((sum, { count }) => sum + count, 0);
+  const who = known < facts.kills ? "victims whose cgroup is known lived" : "the victims lived";
+  return [`the limit is that of the parent ${sayName(facts.cgroup)}; ${who} in ${names.join(", ")}${more}`];
 }
 
 /** A memory cgroup reached its limit. */

@@ -51,8 +51,22 @@ export const kernelMemory: OomRule = (facts) => {
   const slabs = (hostMemory?.slabs ?? [])
     .slice(0, 3)
     .map((slab) => `slab ${sayName(slab.name)}: ${sayBytes(slab.totalBytes)}`);
+  const stats = memory?.stats ?? null;
+  const known: [string, number | null][] = [
+    ["slab", stats?.slabBytes ?? null],
+    ["page tables", stats?.pageTableBytes ?? null],
+    ["stacks", stats?.kernelStackBytes ?? null],
+    ["sockets", stats?.sockBytes ?? null],
+  ];
+  const rest = (kernel ?? 0) - known.reduce((sum, [, bytes]) => sum + (bytes ?? 0), 0);
+  const split = known.flatMap(([name, bytes]) => (bytes === null ? [] : [`${name} ${sayBytes(bytes)}`]));
   const parts = [
     `kernel memory ${sayBytes(kernel)} of ${sayBytes(whole)}`,
+    ...(facts.kind === "memcg" && split.length > 0
+      ? [
+          `of it: ${split.join(", ")}${rest > (kernel ?? 0) * KERNEL ? `; ${sayBytes(rest)} are whole pages (buffers of pipes, large tables)` : ""}`,
+        ]
+      : []),
     ...(hostMemory === null
       ? []
       : [

@@ -32,7 +32,10 @@ function sayWhere(incident: OomIncident): string {
 function noVictim(incidents: readonly OomIncident[]): OomFinding[] {
   const all = incidents.filter((incident) => incident.kind === "no-killable-process");
   // In a storm most of them lost their report: they are counted with one that has it.
-  const known = all.filter((incident) => incident.scope.kind !== null);
+  const hasNamed = all.some(({ scope }) => scope.cgroup !== null);
+  const isKnown = ({ scope }: OomIncident) =>
+    scope.kind !== null && (scope.kind !== "memcg" || scope.cgroup !== null || !hasNamed);
+  const known = all.filter(isKnown);
   const byPlace = Map.groupBy(known.length === 0 ? all : known, sayWhere);
   return [...byPlace].map(([where, some], index) => {
     const count = some.length + (index === 0 && known.length > 0 ? all.length - known.length : 0);
@@ -46,6 +49,7 @@ function noVictim(incidents: readonly OomIncident[]): OomFinding[] {
       {
         evidence: [`"Out of memory and no killable processes" ${plural(count, "time")}${who}`],
         check: ["grep -l '^-1000$' /proc/[0-9]*/oom_score_adj"],
+        fix: ["# raise the limit, or let one of them be killed: choom -n 0 -p PID"],
       },
     );
   });

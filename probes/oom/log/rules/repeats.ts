@@ -17,15 +17,17 @@ export const repeats: OomRule = (facts) => {
   const same = top !== undefined && top.count * 2 > facts.kills;
   const log = facts.ref === null ? null : showLog(facts.ref.owner);
   const unit = facts.ref?.owner.kind === "systemd" ? facts.ref.owner.unit : null;
+  // Without a task table nobody knows who ran already.
+  const isSure = facts.sample.tasks.length > 0;
   return {
     id: "oom-crash-loop",
-    severity: "problem",
-    summary: `${ordinal(burst.events)} kill in ${sayScope(facts)} within ${formatSeconds(burst.seconds)}: a crash loop`,
+    severity: isSure ? "problem" : "suspicious",
+    summary: `${ordinal(burst.events)} kill in ${sayScope(facts)} within ${formatSeconds(burst.seconds)}: ${isSure ? "a" : "probably a"} crash loop`,
     count: facts.kills,
     netns: null,
     evidence: [
-      `${String(burst.events)} times out of memory within ${formatSeconds(burst.seconds)}, ${plural(facts.kills, "kill")} in all; ${String(facts.restarts)} of the victims were not in the task table of the kill before`,
-      ...(same
+      `${String(burst.events)} times out of memory within ${formatSeconds(burst.seconds)}, ${plural(facts.kills, "kill")} in all; ${isSure ? `${String(facts.restarts)} of the victims were not in the task table of the kill before` : "there is no task table, so it is not known which of the victims ran all along"}`,
+      ...(same && isSure
         ? [`${sayName(top.comm)} was the victim ${String(top.count)} times: it grows to the limit each time`]
         : []),
     ],

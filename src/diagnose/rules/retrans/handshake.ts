@@ -13,7 +13,7 @@ import {
   type RetransFlow,
   type RetransRule,
 } from "./facts.ts";
-import { listFlows, tellPattern, tellTargets, tellWhat } from "./words.ts";
+import { listFlows, tellPattern, tellSentAgain, tellTargets } from "./words.ts";
 
 /** One repeated SYN is what any lost packet looks like; the kernel repeats after 1, 3 and 7 s. */
 const MANY_SYNS = 2;
@@ -49,7 +49,7 @@ export const fullQueueHere: RetransRule = {
         count: countSegments(flows),
         netns: nameNetns(facts, at.netns),
         evidence: [
-          `${tellWhat(flows)} were sent again; no packet was dropped with a reason: the listener ignores them`,
+          `${tellSentAgain(flows)}; no packet was dropped with a reason: the listener ignores them`,
           `TcpExtListenOverflows +${overflows}${refused === null ? "" : `, ${plural(refused, "attempt")} refused by this listener`}`,
           `queue at the end: ${listener.queued} of ${listener.backlog ?? "an unknown number"}`,
           listFlows(flows),

@@ -6,7 +6,7 @@ import { createLedger, type Ledger, type Rule } from "../../rule.ts";
 import { findPlace, nameNetns, tellNetns } from "../../where.ts";
 import { inNetns } from "../../commands.ts";
 import { NOTHING, type RetransFlow, type RetransRule } from "./facts.ts";
-import { listFlows, tellTargets, tellWhat } from "./words.ts";
+import { listFlows, tellSentAgain, tellTargets } from "./words.ts";
 
 /** Fewer drops than this part of the packets sent again do not explain them: there is another cause, too. */
 const EXPLAINING_SHARE = 0.2;
@@ -129,7 +129,7 @@ function tellPrice(flows: readonly RetransFlow[]): string[] {
   return [
     ...(isOnlyAnswers(flows) ? ["only answers (acknowledgements) were dropped, not what was sent"] : []),
     isSent
-      ? `this host did it, not the network: ${tellWhat(flows)} were sent again meanwhile`
+      ? `this host did it, not the network: ${tellSentAgain(flows)} meanwhile`
       : `${plural(flows.length, "connection")} to ${tellTargets(flows)} tried to send again and could not`,
     listFlows(flows),
   ];

@@ -1,4 +1,4 @@
-import { formatCount } from "../../../text/format.ts";
+import { formatCount, plural } from "../../../text/format.ts";
 import { quoteShell } from "../../../text/escape.ts";
 import { inNetns } from "../../commands.ts";
 import { counterDelta, findNetwork, type Facts } from "../../facts.ts";
@@ -12,7 +12,16 @@ import {
   type RetransFlow,
   type RetransRule,
 } from "./facts.ts";
-import { formatShare, listFlows, shareOf, tellKinds, tellPattern, tellTargets, tellWhat } from "./words.ts";
+import {
+  formatShare,
+  listFlows,
+  shareOf,
+  tellKinds,
+  tellPattern,
+  tellSentAgain,
+  tellTargets,
+  tellWhat,
+} from "./words.ts";
 
 /** From this part of all segments on users notice; below the other it is what any network does. */
 const NOTICEABLE = 0.01;
@@ -93,7 +102,7 @@ export const spurious: RetransRule = {
         netns: nameNetns(facts, netns),
         evidence: [
           `${tellWhat(flows)}: ${tellKinds(flows)}`,
-          `the peers reported ${formatCount(needless)} of them as duplicates (TcpExtTCPDSACKRecv); TCP took back its slow-down ${formatCount(sum(UNDONE))} times; ${formatCount(counterDelta(network, "TcpExtTCPLossProbes"))} loss probes`,
+          `the peers reported ${formatCount(needless)} of them as duplicates (TcpExtTCPDSACKRecv); TCP took back its slow-down ${plural(sum(UNDONE), "time")}; ${plural(counterDelta(network, "TcpExtTCPLossProbes"), "loss probe")}`,
           ...tellPattern(flows),
           listFlows(flows),
         ],
@@ -151,7 +160,7 @@ function tellPath(facts: Facts, netns: number | null, flows: readonly RetransFlo
     count: segments,
     netns: nameNetns(facts, netns),
     evidence: [
-      `${tellWhat(flows)} were sent again${rate}: ${tellKinds(flows)}`,
+      `${tellSentAgain(flows)}${rate}: ${tellKinds(flows)}`,
       isLocal
         ? "neither end dropped a packet of them with a record: a device between them may drop without one (XDP, a driver), or the answers are only slow"
         : "this host dropped nothing of these connections in any of its namespaces: the path or the peer does",

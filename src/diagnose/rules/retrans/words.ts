@@ -133,3 +133,8 @@ export function tellWhat(flows: readonly RetransFlow[]): string {
   const connections = Map.groupBy(flows, connectionOf).size;
   return `${plural(countSegments(flows), "segment")} of ${plural(connections, "connection")} to ${tellTargets(flows)}`;
 }
+
+/** The same with its verb: `… were sent again`. */
+export function tellSentAgain(flows: readonly RetransFlow[]): string {
+  return `${tellWhat(flows)} ${countSegments(flows) === 1 ? "was" : "were"} sent again`;
+}
