@@ -3,7 +3,8 @@ import type { Facts } from "../../facts.ts";
 import type { Finding } from "../../finding.ts";
 import { findPlace, nameNetns } from "../../where.ts";
 import { MAX_JUDGED, type Unexplained } from "./candidates.ts";
-import { acceptPolicy, deleteRule, listChain } from "./commands.ts";
+import { acceptDropped } from "./accept.ts";
+import { deleteRule, listChain } from "./commands.ts";
 import { nameDrops } from "./count.ts";
 import { tellEffects, tellFlows, tellJumps } from "./evidence.ts";
 import { tellKeeper } from "./keepers.ts";
@@ -82,7 +83,7 @@ export function candidateFinding(
       ...new Set(listed.map((candidate) => listChain(place, candidate.network, placeOf(candidate)))),
       ...(recipe === null ? [] : [recipe]),
     ],
-    fix: isGone ? [GONE] : fixes(facts, netns, listed),
+    fix: isGone ? [GONE] : fixes(facts, open, listed),
     ...(first === undefined
       ? {}
       : { rule: first.kind === "rule" ? describeRule(first.rule, first.counted) : describePolicy(first) }),
@@ -132,14 +133,16 @@ function describeCandidate(candidate: Candidate): string {
 }
 
 /** One candidate is mended like a cause; of several each has its command, none of which is to be pasted unseen. */
-function fixes(facts: Facts, netns: number | null, candidates: readonly Candidate[]): string[] {
+function fixes(facts: Facts, { netns, drops }: Unexplained, candidates: readonly Candidate[]): string[] {
   const place = findPlace(facts, netns);
   const rules = candidates.flatMap((candidate) => (candidate.kind === "rule" ? candidate.rule : []));
   const commands = candidates.map((candidate) =>
     candidate.kind === "policy"
-      ? [acceptPolicy(place, candidate.network, candidate.chain)]
+      ? acceptDropped(place, candidate.network, candidate.chain, drops)
       : deleteRule(place, candidate.network, candidate.rule, rules),
   );
   if (candidates.length === 1) return commands.flat();
-  return commands.flatMap((lines) => lines.map((line) => `# if it is this one: ${line}`));
+  return commands.flatMap((lines) =>
+    lines.filter((line) => !line.startsWith("#")).map((line) => `# if it is this one: ${line}`),
+  );
 }
