@@ -30,6 +30,14 @@ export function listChain(netns: Place | null, network: NetDelta, place: Firewal
   );
 }
 
+/** Shows all rules of that tool. */
+export function listAll(netns: Place | null, network: NetDelta, place: FirewallPlace): string {
+  return inNetns(
+    netns,
+    place.tool === "nft" ? "nft -a list ruleset" : `${toolName(place, network)} -t ${words(place.table)} -S`,
+  );
+}
+
 /**
  * Matches that iptables does not find again by what it prints of them: what is compared holds a pointer of the kernel's
  * (1.8.9, both backends).
