@@ -17,7 +17,7 @@ export function counterRecords(networks: readonly NetDelta[]): CounterDelta[] {
 /** The summary's `interfaces`: every device with its counters at both ends. */
 export function interfaceRecords(networks: readonly NetDelta[]): JsonObject[] {
   return networks.flatMap((network) =>
-    network.interfaces.map(({ netns, details: _details, driver: _driver, ...rest }) => ({
+    network.interfaces.map(({ netns, mtuBefore: _before, details: _details, driver: _driver, ...rest }) => ({
       ...(rest as unknown as JsonObject),
       netns: { inode: netns.inode, name: netns.name },
     })),

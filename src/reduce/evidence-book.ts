@@ -26,7 +26,7 @@ export function createEvidenceBook(
   ask: RunContext["ask"],
   wanted: (network: NetDelta) => readonly (number | null)[] = heldSockets,
 ): EvidenceBook {
-  const ends: { before: RawNet[]; after: RawNet[] } = { before: [], after: [] };
+  const ends: { before: RawNet[] | null; after: RawNet[] } = { before: null, after: [] };
   const owners = new Map<number, Owner>();
   const log = createNetworkLog();
   let deltas: readonly NetDelta[] = [];
@@ -44,7 +44,7 @@ export function createEvidenceBook(
       if (fact !== "network" || (key !== "before" && key !== "after")) return;
       ends[key] = Array.isArray(value) ? value.filter(isRawNet) : [];
       if (key === "before") return;
-      deltas = deltaNets(ends.before.map(parseNet), ends.after.map(parseNet));
+      deltas = deltaNets(ends.before?.map(parseNet) ?? null, ends.after.map(parseNet));
       for (const inode of deltas.flatMap(wanted)) if (inode !== null) wantOwner(inode);
     },
     wantOwner,

@@ -180,7 +180,9 @@ describe("retrans: 30 % loss in the sender's queue", () => {
         count: dropped,
         netns: { name: sender },
       });
-      expect(findings(summary)[0]?.["evidence"].join(" ")).toContain("QDISC_DROP");
+      // Only the end could be read on 6.12; on the others the queue was taken away before that.
+      expect(findings(summary)[0]?.["summary"]).toMatch(/\(netem 8001:\) (?:drops|dropped) packets/);
+      expect(findings(summary)[0]?.["evidence"].join(" ")).toContain("netem: loss 30 %");
     },
   );
 });

@@ -191,15 +191,24 @@ describe("every kind of iptables rule", () => {
       count: 21,
       rule: { table: "filter", chain: "INPUT", number: null, text: "-P INPUT DROP", packets: 21 },
     });
-    expect(input?.fix[0]).toBe(`ip netns exec ${server.netns} iptables -t filter -P INPUT ACCEPT`);
+    expect(input?.fix[0]).toBe(
+      `ip netns exec ${server.netns} iptables -t filter -A INPUT -p udp --dport 1001 -j ACCEPT`,
+    );
     // The namespace also looks for routers and announces itself.
     expect(output).toMatchObject({ rule: { tool: "ip6tables", chain: "OUTPUT", packets: output?.count } });
     expect(countFlows(result, client, { hook: "OUTPUT" })).toBe(output?.count);
     expect(countFlows(result, client, { hook: "OUTPUT", destinationPort: 1002 })).toBe(22);
     expect(output?.evidence.join()).toContain("EPERM");
     await pasteAll([...firewallFindings(result, server), ...firewallFindings(result, client)]);
-    expect(await server.run("iptables", "-S", "INPUT")).toContain("-P INPUT ACCEPT");
-    expect(await client.run("ip6tables", "-S", "OUTPUT")).toContain("-P OUTPUT ACCEPT");
+    await server.run("iptables", "-Z");
+    await client.run("ip6tables", "-Z");
+    await sendUdp(client, server.address, 1001, 5);
+    await sendUdp(client, server.address6, 1002, 6);
+    // The narrow rules let these packets through; the policies stay.
+    expect(await server.run("iptables-save", "-c")).toMatch(
+      /^:INPUT DROP \[0:0\]$[^]*^\[5:\d+\] .*dport 1001/m,
+    );
+    expect(await client.run("ip6tables-save", "-c")).toMatch(/^:OUTPUT DROP [^]*^\[6:\d+\] .*dport 1002/m);
   });
 
   test("legacy tables: rules, chains and policies, told from those of nft", async () => {
@@ -251,7 +260,8 @@ describe("every kind of iptables rule", () => {
     ]);
     await pasteAll(findings);
     const left = `${await server.run("iptables-legacy-save")}${await server.run("ip6tables-legacy-save")}`;
-    expect(left).not.toMatch(/DROP|REJECT/);
+    // The policy stays: a rule in front of it lets the packets through.
+    expect(left).not.toMatch(/-j (?:DROP|REJECT)/);
   });
 });
 
@@ -573,7 +583,8 @@ describe("every kind of nft rule", () => {
     });
     await pasteAll(findings);
     const rules = await server.run("nft", "list", "chain", "inet", "t", "in");
-    expect(rules).toContain("policy accept");
+    expect(rules).toContain("policy drop");
+    expect(rules).toContain("udp dport 1003 accept");
     expect(rules).not.toContain("1002");
   });
 });

@@ -1,5 +1,6 @@
 import type { Ends } from "./delta/context.ts";
 import { deltaConntrack, deltaCounters, deltaSoftnet, deltaTable } from "./delta/counters.ts";
+import { allGone, findGone } from "./delta/gone.ts";
 import { deltaInterfaces } from "./delta/interfaces.ts";
 import { deltaChains, deltaRules, deltaSetElements } from "./delta/rules.ts";
 import { deltaDatagramSockets, deltaListeners, findUnresolved } from "./delta/sockets.ts";
@@ -28,6 +29,9 @@ export function deltaNet(before: NetSnapshot | null, after: NetSnapshot, created
     listeners: deltaListeners(ends),
     conntrack: deltaConntrack(ends),
     packetQueues: deltaPacketQueues(ends),
+    isGone: false,
+    isEndUnread: after.configuration === null,
+    gone: findGone(ends),
     unresolved: findUnresolved(ends),
     softnet: deltaSoftnet(...hosts),
     arp: deltaTable(...hosts, "arp"),
@@ -39,15 +43,38 @@ export function deltaNet(before: NetSnapshot | null, after: NetSnapshot, created
 }
 
 /**
- * What changed in all namespaces, in the order of `after`; namespaces that are gone at the end have no delta. One that
- * has no snapshot at the start did not exist then: so both lists must come from asking for all namespaces.
+ * What changed in all namespaces, in the order of `after`, then those that are gone at the end. One that has no snapshot
+ * at the start did not exist then: so both lists must come from asking for all namespaces. `before` is null where the run
+ * ended before the start was read: then no change is known.
  */
-export function deltaNets(before: readonly NetSnapshot[], after: readonly NetSnapshot[]): NetDelta[] {
-  const starts = new Map(before.map((snapshot) => [snapshot.netns.inode, snapshot]));
-  return after.map((snapshot) => {
+export function deltaNets(before: readonly NetSnapshot[] | null, after: readonly NetSnapshot[]): NetDelta[] {
+  const starts = new Map(before?.map((snapshot) => [snapshot.netns.inode, snapshot]));
+  const ends = new Set(after.map(({ netns }) => netns.inode));
+  const stayed = after.map((snapshot) => {
     const start = starts.get(snapshot.netns.inode) ?? null;
-    return deltaNet(start, snapshot, start === null);
+    return deltaNet(start, snapshot, before !== null && start === null);
   });
+  const gone = before?.filter(({ netns }) => !ends.has(netns.inode)).map(goneNet) ?? [];
+  return [...stayed, ...gone];
+}
+
+/** A namespace that is gone: how it was set up at the start, and nothing of what it counted since. */
+function goneNet(start: NetSnapshot): NetDelta {
+  const { configuration } = start;
+  const state = {
+    ...start,
+    configuration: configuration === null ? null : { ...configuration, listeners: null },
+  };
+  return {
+    ...deltaNet(null, state),
+    isGone: true,
+    gone: allGone(configuration),
+    interfaces: [],
+    listeners: [],
+    datagramSockets: [],
+    missing: [],
+    unread: [],
+  };
 }
 
 function mergeMissing(before: readonly Missing[], after: readonly Missing[]): Missing[] {

@@ -19,6 +19,9 @@ import { asRecords, type Parsed } from "./parse/values.ts";
 import type { SectionReader } from "./section-reader.ts";
 import type { DriverStats, Listener, NetConfiguration, PolicyRule, TrafficFilter } from "./types.ts";
 
+/** Types of routes that drop what they are asked for. */
+const REFUSALS = new Set(["blackhole", "unreachable", "prohibit"]);
+
 /** The tools' part of a namespace; null where none of it was taken. */
 export function parseConfiguration(raw: RawNet, reader: SectionReader): NetConfiguration | null {
   if (!reader.has("ss tcp") && !reader.has("nft -j") && !reader.has("ip")) {
@@ -43,11 +46,13 @@ export function parseConfiguration(raw: RawNet, reader: SectionReader): NetConfi
   };
   const names = parseNetnsIds(ip?.value.netnsIds ?? []);
   const rules = take("rules", (items) => parsePolicyRules(items, "ipv4"));
+  const routes = take("routes", parseRoutes);
   return {
     links: take("links", (items) => parseLinks(items, names)),
     neighbours: isBrief ? null : take("neighbours", parseNeighbours),
-    routes: isBrief ? null : take("routes", parseRoutes),
-    policyRules: isBrief ? null : (rules?.concat(readIpv6Rules(reader)) ?? null),
+    routes: isBrief ? null : routes,
+    refusals: routes?.filter(({ type }) => REFUSALS.has(type)) ?? null,
+    policyRules: rules?.concat(readIpv6Rules(reader)) ?? null,
     qdiscs: reader.read("tc qdisc", parseQdiscs),
     filters: readFilters(reader),
     ...readFirewall(reader),

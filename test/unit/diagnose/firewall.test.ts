@@ -436,11 +436,67 @@ describe("policies", () => {
         summary: "The default policy of iptables chain INPUT drops incoming TCP packets to port 80",
         count: 9,
         fix: [
-          "ip netns exec web iptables -t filter -P INPUT ACCEPT",
-          "# or let only these in: ip netns exec web iptables -t filter -A INPUT -p tcp --dport 80 -j ACCEPT",
+          "ip netns exec web iptables -t filter -A INPUT -p tcp --dport 80 -j ACCEPT",
+          "# or let everything through that no rule decides on: ip netns exec web iptables -t filter -P INPUT ACCEPT",
         ],
         rule: { text: "-P INPUT DROP", packets: 9, number: null },
       },
+    ]);
+  });
+
+  const nftPolicy = (hook: string, drops: readonly DropFact[], fields: Partial<NetDelta> = {}) => {
+    const json = `{"nftables": [{"table": {"family": "inet", "name": "t", "handle": 1}}, {"chain": {"family": "inet", "table": "t", "name": "c", "handle": 1, "type": "filter", "hook": "${hook}", "prio": 0, "policy": "drop"}}]}`;
+    const change = {
+      ...network({ "nft tables": ["", "table inet t\n"], "nft -j": [json, json] }),
+      ...fields,
+    };
+    return examine(makeFacts({ drops, networks: [change] })).findings[0]?.fix;
+  };
+  const policyAdvice =
+    "# or let everything through that no rule decides on: ip netns exec web nft chain inet t c '{ policy accept; }'";
+
+  test("the command lets in what was dropped, most first, and nothing else", () => {
+    const drops = [
+      dropped(53, 4),
+      ...[1, 2, 3].map((port) => dropped(443, 5, { proto: "tcp", sourcePort: 40_000 + port })),
+      dropped(0, 2, { proto: "icmp", icmp: { type: 8, code: 0 }, sourcePort: null, destinationPort: null }),
+      dropped(0, 1, { proto: "ip-47", sourcePort: null, destinationPort: null }),
+      dropped(22, 1, { proto: "tcp" }),
+      dropped(23, 1, { proto: "tcp" }),
+    ];
+    expect(nftPolicy("input", drops)).toEqual([
+      "ip netns exec web nft add rule inet t c tcp dport 443 accept",
+      "ip netns exec web nft add rule inet t c udp dport 53 accept",
+      "ip netns exec web nft add rule inet t c icmp type 8 accept",
+      "ip netns exec web nft add rule inet t c meta l4proto 47 accept",
+      "# and 2 more kinds of packets, with fewer each",
+      policyAdvice,
+    ]);
+  });
+
+  test("answers are let in by their connection, or by the port of the service; forwarding needs both ways", () => {
+    const conntrack = {
+      netns: { inode: NETNS, name: "web" },
+      count: { before: 1, after: 1 },
+      max: 9,
+      stats: {},
+    };
+    const answers = [1, 2, 3].map((port) =>
+      dropped(50_000 + port, 5, { proto: "tcp", sourcePort: 443, hook: "INPUT" }),
+    );
+    expect(nftPolicy("input", answers)).toEqual([
+      "ip netns exec web nft add rule inet t c tcp sport 443 accept",
+      policyAdvice,
+    ]);
+    expect(nftPolicy("input", answers, { conntrack })).toEqual([
+      "ip netns exec web nft add rule inet t c 'ct state { established, related }' accept",
+      policyAdvice,
+    ]);
+    const forwarded = [dropped(80, 5, { proto: "tcp", hook: "FORWARD" })];
+    expect(nftPolicy("forward", forwarded)).toEqual([
+      "ip netns exec web nft add rule inet t c tcp dport 80 accept",
+      "ip netns exec web nft add rule inet t c tcp sport 80 accept",
+      policyAdvice,
     ]);
   });
 });

@@ -43,9 +43,19 @@ describe("counters", () => {
     expect(unknown.datagramSockets).toEqual([]);
   });
 
-  it("are matched by namespace, and a gone one has no delta", () => {
+  it("are matched by namespace; one that is gone is known as it was, nothing of what it counted", () => {
     const deltas = deltaNets([server.before, client.before], [client.after]);
-    expect(deltas.map((delta) => delta.netns.name)).toEqual(["evcli"]);
+    expect(deltas.map((delta) => delta.netns.name)).toEqual(["evcli", "evsrv"]);
+    expect(deltas[0]?.isGone).toBe(false);
+    expect(deltas[1]).toMatchObject({
+      isGone: true,
+      counters: [],
+      interfaces: [],
+      qdiscs: [],
+      listeners: [],
+    });
+    expect(deltas[1]?.gone.links.map(({ name }) => name)).toEqual(["lo", "s0"]);
+    expect(deltas[1]?.rules.every(({ packets }) => packets.delta === null)).toBe(true);
     expect(deltas[0]?.seconds).toBeGreaterThan(0);
   });
 });

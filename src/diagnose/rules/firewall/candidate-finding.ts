@@ -3,21 +3,21 @@ import type { Facts } from "../../facts.ts";
 import type { Finding } from "../../finding.ts";
 import { findPlace, nameNetns } from "../../where.ts";
 import { MAX_JUDGED, type Unexplained } from "./candidates.ts";
-import { acceptPolicy, deleteRule, listChain } from "./commands.ts";
+import { acceptDropped } from "./accept.ts";
+import { deleteRule, listChain } from "./commands.ts";
 import { nameDrops } from "./count.ts";
 import { tellEffects, tellFlows, tellJumps } from "./evidence.ts";
 import { tellKeeper } from "./keepers.ts";
 import { judge, makeSubject } from "./match/condition.ts";
 import { describePolicy, describeRule } from "./rule-finding.ts";
-import type { PolicySuspect, RuleSuspect, Suspect } from "./suspect.ts";
+import { GONE, listRemains, tellGone, tellGoneSummary } from "./gone.ts";
+import { isGone, type PolicySuspect, type RuleSuspect, type Suspect } from "./suspect.ts";
 import { traceRecipe } from "./trace-recipe.ts";
 import { tellUnread } from "./unread.ts";
 import { hookOf, subjectOf, tellPackets, tellRule } from "./words.ts";
 
 /** More candidates than this are counted, not listed: nobody reads them, and the trace command names the one. */
 const MAX_LISTED = 6;
-
-const GONE = "# nothing to do: the rule is gone. If it comes back, look for what puts it there";
 
 type Candidate = RuleSuspect | PolicySuspect;
 
@@ -28,7 +28,7 @@ export function isCandidate(suspect: Suspect): suspect is Candidate {
 /**
  * Drops that no counter proves, with the rules and policies that can have done it: nothing but a trace of the rules can say
  * which, so it is suspicious, not a problem. `isProven`: only one is left, and its counter moved as well, although it also
- * counts other packets. The first candidate is the one that comes first in the ruleset.
+ * counts other packets, or went with it. The first candidate is the one that comes first in the ruleset.
  */
 export function candidateFinding(
   facts: Facts,
@@ -43,7 +43,7 @@ export function candidateFinding(
   const hook = hookOf(hooks, drops);
   const isOne = candidates.length === 1;
   const recipe =
-    first === undefined || candidates.every((one) => one.kind === "rule" && one.rule.presence === "removed")
+    first === undefined || candidates.every(isGone)
       ? null
       : traceRecipe(place, { ...placeOf(first), hook, devices: first.devices }, drops);
   const listed = candidates.slice(0, MAX_LISTED);
@@ -52,16 +52,17 @@ export function candidateFinding(
     first === undefined
       ? []
       : tellEffects(facts, first.network, drops, first.kind === "rule" ? first.rule : null);
-  const isGone = isOne && first?.kind === "rule" && first.rule.presence === "removed";
+  const lost = isOne && first !== undefined && isGone(first) ? first : null;
   const why =
     isOne &&
     first?.kind === "rule" &&
     drops.slice(0, MAX_JUDGED).every((drop) => judge(first.match, makeSubject(drop)) === "yes")
       ? "all that this rule asks for is true of these packets"
       : "nothing else in this namespace that trace can read fits these packets";
-  const proof = isProven || isGone ? "" : "; the trace command proves it";
+  const proof = isProven || lost !== null ? "" : "; the trace command proves it";
   const evidence = [
     `${formatCount(count)} ${nameDrops(drops, drops[0]?.hook ?? hook)} that no counter explains`,
+    lost === null ? null : tellGone(lost),
     tellFlows(drops),
     isOne ? `${why}${proof}` : "the trace command says which one it is:",
     ...listed.filter((one) => !isOne || one.counted !== null).map(describeCandidate),
@@ -74,15 +75,21 @@ export function candidateFinding(
   return {
     id: "netfilter-rule",
     severity: isProven ? "problem" : "suspicious",
-    summary: summarise(candidates, open, isProven),
+    summary: lost === null ? summarise(candidates, open, isProven) : tellGoneSummary(lost, drops, isProven),
     count,
     netns: nameNetns(facts, netns),
     evidence: evidence.filter((line) => line !== null),
     check: [
-      ...new Set(listed.map((candidate) => listChain(place, candidate.network, placeOf(candidate)))),
+      ...new Set(
+        listed.map((candidate) =>
+          isGone(candidate)
+            ? listRemains(place, candidate)
+            : listChain(place, candidate.network, placeOf(candidate)),
+        ),
+      ),
       ...(recipe === null ? [] : [recipe]),
     ],
-    fix: isGone ? [GONE] : fixes(facts, netns, listed),
+    fix: lost === null ? fixes(facts, open, listed) : [GONE],
     ...(first === undefined
       ? {}
       : { rule: first.kind === "rule" ? describeRule(first.rule, first.counted) : describePolicy(first) }),
@@ -110,7 +117,6 @@ function summarise(candidates: readonly Candidate[], { drops }: Unexplained, isP
 }
 
 function whyOpen({ rule, counted, isReset }: RuleSuspect): string {
-  if (rule.presence === "removed") return "that was taken away during the run";
   if (isReset) return "whose counter was set back during the run";
   if (!rule.hasCounter) return "without a counter";
   return counted === null ? "whose counter could not be read at both ends" : "that also counts other packets";
@@ -132,14 +138,18 @@ function describeCandidate(candidate: Candidate): string {
 }
 
 /** One candidate is mended like a cause; of several each has its command, none of which is to be pasted unseen. */
-function fixes(facts: Facts, netns: number | null, candidates: readonly Candidate[]): string[] {
+function fixes(facts: Facts, { netns, drops }: Unexplained, candidates: readonly Candidate[]): string[] {
   const place = findPlace(facts, netns);
   const rules = candidates.flatMap((candidate) => (candidate.kind === "rule" ? candidate.rule : []));
   const commands = candidates.map((candidate) =>
-    candidate.kind === "policy"
-      ? [acceptPolicy(place, candidate.network, candidate.chain)]
-      : deleteRule(place, candidate.network, candidate.rule, rules),
+    isGone(candidate)
+      ? []
+      : candidate.kind === "policy"
+        ? acceptDropped(place, candidate.network, candidate.chain, drops)
+        : deleteRule(place, candidate.network, candidate.rule, rules),
   );
   if (candidates.length === 1) return commands.flat();
-  return commands.flatMap((lines) => lines.map((line) => `# if it is this one: ${line}`));
+  return commands.flatMap((lines) =>
+    lines.filter((line) => !line.startsWith("#")).map((line) => `# if it is this one: ${line}`),
+  );
 }

@@ -8,14 +8,13 @@ import type {
 } from "../../../evidence/net/types.ts";
 import { escapeText, quoteShell } from "../../../text/escape.ts";
 import { inNetns } from "../../commands.ts";
-import type { DropFact, Place } from "../../facts.ts";
-import { same } from "./words.ts";
+import type { Place } from "../../facts.ts";
 
 /**
  * The tool as it has to be called. `iptables` is the nft one in current distributions; where there are legacy rules as well
  * it may be the other.
  */
-function toolName({ tool, backend }: FirewallPlace, { rules }: Pick<NetDelta, "rules">): string {
+export function toolName({ tool, backend }: FirewallPlace, { rules }: Pick<NetDelta, "rules">): string {
   if (tool === "nft") return tool;
   if (backend === "legacy") return `${tool}-legacy`;
   return rules.some((rule) => rule.tool === tool && rule.backend === "legacy") ? `${tool}-nft` : tool;
@@ -28,6 +27,14 @@ export function listChain(netns: Place | null, network: NetDelta, place: Firewal
   return inNetns(
     netns,
     `${toolName(place, network)} -t ${words(table)} -L ${words(chain)} -v -n --line-numbers`,
+  );
+}
+
+/** Shows all rules of that tool. */
+export function listAll(netns: Place | null, network: NetDelta, place: FirewallPlace): string {
+  return inNetns(
+    netns,
+    place.tool === "nft" ? "nft -a list ruleset" : `${toolName(place, network)} -t ${words(place.table)} -S`,
   );
 }
 
@@ -100,36 +107,12 @@ export function replaceRule(
   );
 }
 
-/** Makes a chain let through what no rule decides on. */
+/** Makes a chain let through whatever no rule decides on. */
 export function acceptPolicy(netns: Place | null, network: NetDelta, chain: ChainDelta): string {
   const { family, table } = chain;
   if (chain.tool === "nft")
     return inNetns(netns, `nft chain ${words(family, table, chain.chain)} '{ policy accept; }'`);
   return inNetns(netns, `${toolName(chain, network)} -t ${words(table)} -P ${words(chain.chain)} ACCEPT`);
-}
-
-/** A rule at the chain's end that lets such packets through before the policy; empty where they have no port in common. */
-export function acceptThese(
-  netns: Place | null,
-  network: NetDelta,
-  chain: ChainDelta,
-  drops: readonly DropFact[],
-): string[] {
-  const { family, table } = chain;
-  const proto = same(drops, (drop) => drop.proto);
-  const port = same(drops, (drop) => drop.destinationPort);
-  if ((proto !== "tcp" && proto !== "udp") || port === null) return [];
-  if (chain.tool === "nft") {
-    return [
-      inNetns(netns, `nft add rule ${words(family, table, chain.chain)} ${proto} dport ${port} accept`),
-    ];
-  }
-  return [
-    inNetns(
-      netns,
-      `${toolName(chain, network)} -t ${words(table)} -A ${words(chain.chain)} -p ${proto} --dport ${port} -j ACCEPT`,
-    ),
-  ];
 }
 
 /** Takes elements out of a verdict map; null where a key is not to be pasted (names that a program chose). */
@@ -140,6 +123,6 @@ export function deleteElements(netns: Place | null, elements: readonly SetElemen
   );
 }
 
-function words(...names: readonly string[]): string {
+export function words(...names: readonly string[]): string {
   return names.map(quoteShell).join(" ");
 }

@@ -21,6 +21,7 @@ const TABLE_FULL = /nf_conntrack.*table full/;
 /** Connection tracking found no room for the packet's connection. */
 export function fullFinding(network: NetDelta, { facts, own }: Context): Finding {
   const { max, count } = network.conntrack ?? { max: null, count: { before: null, after: null } };
+  const early = network.conntrack?.stats["early_drop"]?.delta ?? 0;
   const used = Math.max(count.before ?? 0, count.after ?? 0);
   const isFull = max !== null && used >= max * FULL_SHARE;
   const evidence = [
@@ -30,6 +31,9 @@ export function fullFinding(network: NetDelta, { facts, own }: Context): Finding
       : `${formatCount(count.after ?? 0)} of ${formatCount(max)} entries at the end${isFull ? "" : ", so it was full for a moment, or there was no memory for an entry"}`,
     tellLog(facts, TABLE_FULL, network.netns.inode),
     `new connections are refused, those that are known go on`,
+    early > 0
+      ? `early_drop +${formatCount(early)}: so many that had no answer yet lost their entry to make room before that`
+      : null,
     tellFlows(own.drops),
     ...tellEffects(facts, network, own.drops, null),
   ];

@@ -9,6 +9,7 @@ import { manyFinding, MAX_CAUSES } from "./many-finding.ts";
 import { isNetfilterDrop, isNftSite, packetFamily } from "./netfilter-drop.ts";
 import { policyFinding, ruleFinding } from "./rule-finding.ts";
 import { unexplainedFinding } from "./unexplained-finding.ts";
+import { isGone } from "./suspect.ts";
 import { tellUnread } from "./unread.ts";
 
 /**
@@ -88,11 +89,11 @@ function openFinding(facts: Facts, open: Unexplained): Finding {
   // whose counter moved. A rule without a counter has said nothing of itself: a trace has to confirm it.
   const isLast =
     candidates.length === 1 && open.drops.every(isNftSite) && tellUnread(facts, open.netns) === null;
-  if (only.kind === "policy" && isLast) {
+  if (only.kind === "policy" && isLast && !isGone(only)) {
     const own = { suspect: only, count: open.count, beside: 0, isReset: false, drops: open.drops };
     return policyFinding(only, { facts, own, all: [own], seen: open.drops });
   }
-  return candidateFinding(facts, open, candidates, isLast && (only.counted ?? 0) > 0);
+  return candidateFinding(facts, open, candidates, isLast && (isGone(only) || (only.counted ?? 0) > 0));
 }
 
 /** Counters that move because of these drops: packets that a hook took on their way out, and what the sender was told. */

@@ -4,7 +4,8 @@ import type { DropFact, Facts } from "../../facts.ts";
 import type { Finding, FindingRule } from "../../finding.ts";
 import { findPlace, nameNetns } from "../../where.ts";
 import type { Explained } from "./attribute.ts";
-import { acceptPolicy, acceptThese, deleteElements, deleteRule, listChain } from "./commands.ts";
+import { acceptDropped } from "./accept.ts";
+import { deleteElements, deleteRule, listChain } from "./commands.ts";
 import { tellCount } from "./count.ts";
 import { tellEffects, tellFlows, tellJumps } from "./evidence.ts";
 import { tellKeeper } from "./keepers.ts";
@@ -52,9 +53,15 @@ export function ruleFinding(suspect: RuleSuspect, { facts, own, all, seen }: Con
     netns: nameNetns(facts, network.netns.inode),
     evidence: evidence.filter((line) => line !== null),
     check: [listChain(place, network, rule)],
-    fix: deleteElements(place, elements) ?? deleteRule(place, network, rule, others),
+    fix: adviseOn(noise, deleteElements(place, elements) ?? deleteRule(place, network, rule, others)),
     rule: describeRule(rule, suspect.counted),
   };
+}
+
+/** What harms nobody is not to be let in by a command that was pasted unseen. */
+function adviseOn(noise: string | null, commands: readonly string[]): readonly string[] {
+  if (noise === null) return commands;
+  return commands.map((line) => (line.startsWith("#") ? line : `# only if they are wanted: ${line}`));
 }
 
 function tellPresence({ presence }: RuleDelta): string | null {
@@ -86,10 +93,7 @@ export function policyFinding(suspect: PolicySuspect, { facts, own, all, seen }:
     netns: nameNetns(facts, network.netns.inode),
     evidence: evidence.filter((line) => line !== null),
     check: [listChain(place, network, chain)],
-    fix: [
-      acceptPolicy(place, network, chain),
-      ...acceptThese(place, network, chain, own.drops).map((line) => `# or let only these in: ${line}`),
-    ],
+    fix: adviseOn(noise, acceptDropped(place, network, chain, own.drops)),
     rule: describePolicy(suspect),
   };
 }

@@ -35,5 +35,19 @@ export interface ConntrackSuspect extends Common {
   readonly kind: "conntrack-full" | "conntrack-clash";
 }
 
+/** It dropped packets at the start of the run and does not at its end: what it counted is lost. */
+export function isGone(suspect: Suspect): boolean {
+  if (suspect.kind === "rule") return suspect.network.isGone || suspect.rule.presence === "removed";
+  return suspect.kind === "policy" && isGonePolicy(suspect.network, suspect.chain);
+}
+
+export function isGonePolicy(network: NetDelta, chain: ChainDelta): boolean {
+  return (
+    network.isGone ||
+    chain.presence === "removed" ||
+    (chain.policyBefore === "drop" && chain.policy !== "drop")
+  );
+}
+
 /** Something in a namespace that can have dropped packets. */
 export type Suspect = RuleSuspect | PolicySuspect | ConntrackSuspect;

@@ -10,7 +10,7 @@ import { readIptables } from "./match/iptables.ts";
 import { droppingKeys, readNft, type WantedKeys } from "./match/nft.ts";
 import type { RuleMatch } from "./match/condition.ts";
 import { chainKey, indexJumps } from "./jumps.ts";
-import type { Suspect } from "./suspect.ts";
+import { isGonePolicy, type Suspect } from "./suspect.ts";
 import { createWays } from "./way.ts";
 
 /** Everything in a namespace that can drop a packet, whether it is known to have done so or not. */
@@ -196,13 +196,13 @@ function wasReset({ before, after }: Change): boolean {
 function policySuspects(network: NetDelta): Suspect[] {
   const devices = deviceLists(network);
   return network.chains
-    .filter((chain) => chain.policy === "drop")
+    .filter((chain) => chain.policy === "drop" || chain.policyBefore === "drop")
     .map((chain) => ({
       kind: "policy",
       network,
       chain,
       devices: devices.get(chainKey(chain)) ?? [],
-      counted: countPolicy(network, chain),
+      counted: isGonePolicy(network, chain) ? null : countPolicy(network, chain),
       isExact: true,
       isReset: wasReset(chain.packets),
     }));

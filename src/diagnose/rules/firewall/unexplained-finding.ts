@@ -35,13 +35,19 @@ export function unexplainedFinding(facts: Facts, { netns, count, drops }: Unexpl
     netns: nameNetns(facts, netns),
     evidence: evidence.filter((line) => line !== null),
     check: [...checks(drops).map((command) => inNetns(place, command)), ...recipes(place, drops, hook)],
-    fix: [],
+    fix:
+      unread === null && drops.every(isNftSite)
+        ? [
+            "# nothing to do now: it is gone. Should it come back, look for what puts it there: nft monitor shows when",
+          ]
+        : [],
   };
 }
 
 /** What else can say NF_DROP. */
 function tellOthers(drops: readonly DropFact[]): string {
-  if (drops.every(isNftSite)) return "an nftables chain said so: its rules may have changed during the run";
+  if (drops.every(isNftSite))
+    return "an nftables chain said so, and neither the rules at the start of the run nor those at its end can have: one that came and went in between";
   if (drops.every(({ icmp }) => icmp?.type === 5))
     return "address translation drops ICMP redirects of connections that it translates (nf_nat_icmp_reply_translation): harmless";
   return "other code than rules can say so: a BPF netfilter program, IPVS, a helper of connection tracking, SYNPROXY";

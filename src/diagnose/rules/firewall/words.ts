@@ -24,7 +24,11 @@ export function hookOf(hooks: readonly Hook[], drops: readonly DropFact[]): Hook
 export function tellRule(
   { rule, match }: RuleSuspect,
   drops: readonly DropFact[],
-  { subject = subjectOf(rule), adverb = "" }: { readonly subject?: string; readonly adverb?: string } = {},
+  {
+    subject = subjectOf(rule),
+    adverb = "",
+    isPast = false,
+  }: { readonly subject?: string; readonly adverb?: string; readonly isPast?: boolean } = {},
 ): string {
   const { probability, every } = rule;
   const isRandom = probability !== null && probability < 1;
@@ -38,16 +42,16 @@ export function tellRule(
       : "";
   const all = isAll && every === null && (match.isComplete || isRandom) ? "all " : "";
   const packets = tellPackets(hookOf(rule.hooks, drops), drops, all !== "");
-  return `${subject} ${adverb}${verbOf(rule)} ${share}${all}${packets}${qualifierOf(rule)}${isRandom ? " at random" : ""}`;
+  return `${subject} ${adverb}${isPast ? pastVerbOf(rule) : verbOf(rule)} ${share}${all}${packets}${qualifierOf(rule)}${isRandom ? " at random" : ""}`;
 }
 
-/** "The default policy of chain INPUT (iptables) drops incoming TCP packets to port 80". */
-export function tellPolicy({ chain }: PolicySuspect, drops: readonly DropFact[]): string {
+/** "The default policy of chain INPUT (iptables) drops incoming TCP packets to port 80". `verb` for one that is only suspected, or gone. */
+export function tellPolicy({ chain }: PolicySuspect, drops: readonly DropFact[], verb = "drops"): string {
   const place =
     chain.tool === "nft"
       ? `nftables chain ${chain.family} ${chain.table} ${chain.chain}`
       : `${chain.tool} chain ${chain.chain}${chain.table === "filter" ? "" : ` of table ${chain.table}`}`;
-  return `The default policy of ${place} drops ${tellPackets(hookOf(chain.hooks, drops), drops, false)}`;
+  return `The default policy of ${place} ${verb} ${tellPackets(hookOf(chain.hooks, drops), drops, false)}`;
 }
 
 /** "incoming UDP packets to port 53", as far as all drops agree. */
@@ -80,6 +84,10 @@ export function subjectOf(rule: Pick<RuleDelta, "tool" | "backend">): string {
 
 export function verbOf(rule: Pick<RuleDelta, "verdicts">): string {
   return rule.verdicts.some(({ kind }) => kind === "drop") || !isReject(rule) ? "drops" : "rejects";
+}
+
+function pastVerbOf(rule: Pick<RuleDelta, "verdicts">): string {
+  return verbOf(rule) === "drops" ? "dropped" : "rejected";
 }
 
 export function isReject(rule: Pick<RuleDelta, "verdicts">): boolean {

@@ -5,6 +5,7 @@ import { checksum } from "./checksum.ts";
 import { closedPort } from "./closed-port.ts";
 import { datagramBuffer } from "./datagram-buffer.ts";
 import { duplicates } from "./duplicates.ts";
+import { orphans } from "./orphans.ts";
 import { protocolMemory } from "./protocol-memory.ts";
 import { rawBuffer } from "./raw-buffer.ts";
 import { segments } from "./segments.ts";
@@ -18,6 +19,8 @@ export const TRANSPORT_RULES: readonly Rule[] = [
   datagramBuffer,
   captureBuffer,
   rawBuffer,
+  // Before protocolMemory: they share a counter.
+  orphans,
   protocolMemory,
   checksum,
   // Before closedPort: on kernels without reasons the same function refuses both, and this one has a counter of its own.

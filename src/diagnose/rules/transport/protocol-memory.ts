@@ -65,7 +65,11 @@ export const protocolMemory: Rule = {
       const seen = new Set(groups.map(({ netns }) => netns));
       const silent = facts.networks
         .filter(({ netns }) => !seen.has(netns.inode))
-        .filter((network) => protocol.counters.some((name) => counterDelta(network, name) > 0))
+        .filter((network) =>
+          protocol.counters.some(
+            (name) => counterDelta(network, name) > 0 && !ledger.isAccounted(network.netns.inode, name),
+          ),
+        )
         .map((network) => ({ netns: network.netns.inode, network, drops: [] }));
       return [...groups, ...silent].map(({ netns, network, drops }) => {
         ledger.claim(drops);
@@ -95,7 +99,7 @@ function tellProtocol(
   const place = findPlace(facts, netns);
   const counted = tellCounters(network, counters);
   const retransmissions = tellRetransmissions(facts, drops);
-  const log = proto === "tcp" ? tellLog(facts, /TCP: out of memory|orphaned sockets/) : null;
+  const log = proto === "tcp" ? tellLog(facts, /TCP: out of memory/) : null;
   return {
     id: "protocol-memory",
     severity: drops.length === 0 && !isReached ? "suspicious" : severityOf(count, facts.seconds, MANY),

@@ -50,6 +50,8 @@ const SYSCTLS = [
  *    of 5,000 rules iptables-nft-save tells in 0.15 s what takes nft 1.2 s, as JSON and as text (measured, nft 1.0.6);
  *  - x_tables only when its own list of tables is not empty (reading a table would create it);
  *  - TCP sockets only when sockstat counts some (walking the hash costs 5 ms).
+ * Of what decides by itself about packets (rules of the firewall and of routing, routes that refuse) the start is wanted too: it may be gone at the end.
+ * The kernel itself picks routes of a type: a million others cost nothing.
  * The order is that of importance: a deadline cuts the end. Routes come last, there may be a million.
  */
 export const CONFIGURATION_SCRIPT = `${SHELL_FUNCTIONS}
@@ -66,6 +68,12 @@ inuse() {
     done <"$file"
   done
   return 1
+}
+policy6() {
+  [ -e /proc/net/if_inet6 ] || return
+  mark 'ip -6 rule'
+  ip -6 -j rule show
+  end $?
 }
 if [ "$nft" = yes ]; then
   mark 'nft tables'
@@ -114,10 +122,15 @@ mark 'tc qdisc'
 tc -j -s -d qdisc show
 end $?
 if [ -n "$brief" ]; then
+  policy6
   mark ip
   ip -j -s -s -d -force -batch - <<COMMANDS
 link show
 netns list-id
+rule show
+route show table all type blackhole
+route show table all type unreachable
+route show table all type prohibit
 COMMANDS
   end $?
   exit 0
@@ -125,11 +138,7 @@ fi
 mark sysctl
 grep -saH '' ${SYSCTLS.join(" ")}
 end 0
-if [ -e /proc/net/if_inet6 ]; then
-  mark 'ip -6 rule'
-  ip -6 -j rule show
-  end $?
-fi
+policy6
 mark ip
 ip -j -s -s -d -force -batch - <<COMMANDS
 link show

@@ -3,7 +3,7 @@ import { endsOf, type Ends } from "./context.ts";
 import { changeIn, movedIn, pairByKey } from "./match.ts";
 
 /** Statistics that are in the columns of the row itself, or are no losses. */
-const IN_COLUMNS = /^[rt]x\.(bytes|packets|errors|dropped|multicast|carrier_changes)$/;
+const IN_COLUMNS = /^[rt]x\.(bytes|packets|errors|dropped|multicast)$/;
 
 /** A row for every device that exists at the end: the `netstat -i` table, with what `ip` and `ethtool` add to it. */
 export function deltaInterfaces(ends: Ends): InterfaceDelta[] {
@@ -23,6 +23,7 @@ export function deltaInterfaces(ends: Ends): InterfaceDelta[] {
       netns: ends.netns,
       name,
       mtu: link?.mtu ?? null,
+      mtuBefore: replaced ? null : (oldLink?.mtu ?? null),
       rxOk: change((device) => device.rxPackets),
       rxErrors: change((device) => device.rxErrors),
       rxDropped: change((device) => device.rxDropped),

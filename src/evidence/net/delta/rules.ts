@@ -67,19 +67,30 @@ export function deltaChains(ends: Ends): ChainDelta[] {
     ends,
     (snapshot) => snapshot.configuration?.firewall?.chains ?? null,
   );
-  return pairByKey(before, after, placeKey)
-    .pairs.filter((pair) => pair.after.hook !== null)
-    .map((pair) => ({
-      ...placeOf(pair.after),
-      netns: ends.netns,
-      hook: pair.after.hook,
-      hooks: pair.after.hooks,
-      priority: pair.after.priority,
-      policy: pair.after.policy,
-      packets: changeOfPolicy(pair, fresh, "packets"),
-      bytes: changeOfPolicy(pair, fresh, "bytes"),
-      presence: pair.before === null && fresh ? "added" : "both",
-    }));
+  const { pairs, removed } = pairByKey(before, after, placeKey);
+  const stayed = pairs.map((pair): ChainDelta => ({
+    ...describeChain(ends, pair.after),
+    policyBefore: pair.before?.policy ?? null,
+    packets: changeOfPolicy(pair, fresh, "packets"),
+    bytes: changeOfPolicy(pair, fresh, "bytes"),
+    presence: pair.before === null && fresh ? "added" : "both",
+  }));
+  const gone = (rulesOf(ends.after) === null ? [] : removed).map((chain): ChainDelta => ({
+    ...describeChain(ends, chain),
+    policyBefore: chain.policy,
+    packets: changeOf(chain.packets, null),
+    bytes: changeOf(chain.bytes, null),
+    presence: "removed",
+  }));
+  return [...stayed, ...gone].filter(({ hook }) => hook !== null);
+}
+
+function describeChain(
+  ends: Ends,
+  chain: FirewallChain,
+): Pick<ChainDelta, "netns" | "hook" | "hooks" | "priority" | "policy" | keyof FirewallPlace> {
+  const { hook, hooks, priority, policy } = chain;
+  return { ...placeOf(chain), netns: ends.netns, hook, hooks, priority, policy };
 }
 
 /** A chain of iptables-nft that has counted something by the end has a counter: then null at the start was a true 0. */

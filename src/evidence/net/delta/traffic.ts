@@ -73,7 +73,7 @@ export function deltaPacketQueues(ends: Ends): PacketQueueDelta[] {
   }));
 }
 
-function qdiscKey(qdisc: Qdisc): string {
+export function qdiscKey(qdisc: Qdisc): string {
   return keyOf(qdisc.dev, qdisc.kind, qdisc.handle, qdisc.parent);
 }
 

@@ -1,8 +1,9 @@
 import type { Change } from "../../change.ts";
 import type { Missing, NetnsId, Unread } from "./common.ts";
 import type { FirewallPlace, FirewallRule, Hook, Verdict } from "./firewall.ts";
-import type { Neighbour } from "./routing.ts";
-import type { Qdisc } from "./traffic.ts";
+import type { Link } from "./link.ts";
+import type { Neighbour, PolicyRule, Route } from "./routing.ts";
+import type { Qdisc, TrafficFilter } from "./traffic.ts";
 import type { NetSnapshot } from "./snapshot.ts";
 
 /** A counter that moved (contract: `counters`). */
@@ -20,6 +21,8 @@ export type InterfaceDelta = {
   readonly name: string;
   /** Null where `ip` could not tell. */
   readonly mtu: number | null;
+  /** At the start; null where that was not read, or the device did not exist. */
+  readonly mtuBefore: number | null;
   readonly rxOk: Change;
   readonly rxErrors: Change;
   readonly rxDropped: Change;
@@ -97,13 +100,15 @@ export type RuleDelta = FirewallPlace & {
   readonly presence: Presence;
 };
 
-/** Default policy of a base chain over the run. */
+/** Default policy of a base chain over the run, also of one that is gone at the end. */
 export type ChainDelta = FirewallPlace & {
   readonly netns: NetnsId;
   readonly hook: Hook | null;
   readonly hooks: readonly Hook[];
   readonly priority: number | null;
   readonly policy: "accept" | "drop" | null;
+  /** At the start; null where it was not read, or for a chain that did not exist then. */
+  readonly policyBefore: "accept" | "drop" | null;
   /** What met the policy; all null where it is not counted (nft). */
   readonly packets: Change;
   readonly bytes: Change;
@@ -175,6 +180,15 @@ export type PacketQueueDelta = {
 /** Columns that moved of a table that all namespaces share. */
 export type TableDelta = { readonly [name: string]: Change };
 
+/** What was there at the start and is not at the end: it may have dropped packets in between, and how many it counted is lost. */
+export type Gone = {
+  readonly links: readonly Link[];
+  readonly qdiscs: readonly Qdisc[];
+  readonly filters: readonly TrafficFilter[];
+  readonly refusals: readonly Route[];
+  readonly policyRules: readonly PolicyRule[];
+};
+
 /** Everything that changed in one namespace, with what it looked like at the end. */
 export type NetDelta = {
   readonly netns: NetnsId;
@@ -193,6 +207,11 @@ export type NetDelta = {
   readonly listeners: readonly ListenerDelta[];
   readonly conntrack: ConntrackDelta | null;
   readonly packetQueues: readonly PacketQueueDelta[];
+  /** The namespace itself does not exist any more: `state` is that of the start, no change is known. */
+  readonly isGone: boolean;
+  /** `state.configuration` is that of the start: at the end it could not be read. */
+  readonly isEndUnread: boolean;
+  readonly gone: Gone;
   /** Neighbours that are unresolved at the end. */
   readonly unresolved: readonly (Neighbour & { readonly since: "before" | "during" })[];
   /** Host-wide; null in all but our own namespace. */

@@ -38,6 +38,8 @@ export type NetConfiguration = {
   readonly links: readonly Link[] | null;
   readonly neighbours: readonly Neighbour[] | null;
   readonly routes: readonly Route[] | null;
+  /** Those of `routes` that refuse packets (blackhole, unreachable, prohibit): known also where only the start was read. */
+  readonly refusals: readonly Route[] | null;
   readonly policyRules: readonly PolicyRule[] | null;
   readonly qdiscs: readonly Qdisc[] | null;
   readonly filters: readonly TrafficFilter[] | null;

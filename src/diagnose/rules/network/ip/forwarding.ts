@@ -81,7 +81,7 @@ function tell(facts: Facts, network: NetDelta | null, family: Family, drops: rea
     netns,
     evidence: [
       `in ${tellNetns(facts, netns)}${dev === null ? "" : `, received on ${dev}`}`,
-      switches.text,
+      switches.text === null || switches.state === "off" ? switches.text : `${switches.text} by now`,
       isNeighbour
         ? `${target} belongs to the network on ${dev}: it may be an address that this host had and lost`
         : null,
@@ -93,7 +93,11 @@ function tell(facts: Facts, network: NetDelta | null, family: Family, drops: rea
       inNetns(place, `sysctl ${switches.names.map((name) => quoteShell(name)).join(" ")}`),
       inNetns(place, `ip addr show to ${quoteShell(target)}`),
     ],
-    fix: isOff && isRoutable ? [inNetns(place, isNeighbour && dev !== null ? adopt : on)] : [],
+    fix: !isOff
+      ? ["# nothing to do if it was switched on during the run: these packets came before"]
+      : isRoutable
+        ? [inNetns(place, isNeighbour && dev !== null ? adopt : on)]
+        : [],
   });
 }
 

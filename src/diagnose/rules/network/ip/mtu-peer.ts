@@ -26,6 +26,8 @@ interface Pair {
   readonly own: number;
   readonly peer: Peer;
   readonly other: number;
+  /** They were so at the start; by now they fit. */
+  readonly isMended: boolean;
 }
 
 /** A veth pair with two MTUs: what the larger end sends and the smaller does not take is lost without an ICMP message. */
@@ -44,13 +46,22 @@ export const mtuPeer: Rule = {
 
 function findPair(facts: Facts, network: NetDelta | null, dev: string | null): Pair | null {
   if (network === null) return null;
-  const own = findLink(network, dev);
-  const pairs = (own === null ? linksOf(network) : [own]).flatMap((link) => {
+  const named = findLink(network, dev);
+  const pairs = (named === null ? linksOf(network) : [named]).flatMap((link) => {
     const peer = otherEnd(facts, network, link);
-    const [mtu, other] = [link.mtu, peer?.link.mtu ?? null];
-    return peer === null || mtu === null || other === null || mtu <= other
-      ? []
-      : [{ network, link, own: mtu, peer, other }];
+    if (peer === null) return [];
+    const own = findInterface(network, link.name)?.mtuBefore ?? null;
+    const other = findInterface(findNetwork(facts, peer.netns.inode), peer.link.name)?.mtuBefore ?? null;
+    return [
+      { own: link.mtu, other: peer.link.mtu, isMended: false },
+      { own, other, isMended: true },
+    ]
+      .flatMap((mtus) =>
+        mtus.own === null || mtus.other === null || mtus.own <= mtus.other
+          ? []
+          : [{ network, link, peer, own: mtus.own, other: mtus.other, isMended: mtus.isMended }],
+      )
+      .slice(0, 1);
   });
   return pairs.length === 1 ? (pairs[0] ?? null) : null;
 }
@@ -58,7 +69,7 @@ function findPair(facts: Facts, network: NetDelta | null, dev: string | null): P
 function tell(
   facts: Facts,
   ledger: Ledger,
-  { network, link, own, peer, other }: Pair,
+  { network, link, own, peer, other, isMended }: Pair,
   drops: readonly DropFact[],
 ): Finding {
   const netns = network.netns.inode;
@@ -88,11 +99,12 @@ function tell(
   return makeFinding(facts, {
     id: "mtu-peer",
     severity: severityOf(count, facts.seconds, MANY),
-    summary: `The two ends of a veth pair have different MTUs: ${tellDevice(facts, netns, link.name)} sends up to ${own} bytes, ${tellDevice(facts, peer.netns.inode, peer.link.name)} takes only ${other}`,
+    summary: `The two ends of a veth pair ${isMended ? "had" : "have"} different MTUs: ${tellDevice(facts, netns, link.name)} ${isMended ? "sent" : "sends"} up to ${own} bytes, ${tellDevice(facts, peer.netns.inode, peer.link.name)} ${isMended ? "took" : "takes"} only ${other}`,
     count,
     netns,
     evidence: [
       `${plural(count, "packet")}${size === null ? "" : ` of ${formatCount(size)} bytes on average`} did not fit; nobody is told, the sender gets no ICMP message`,
+      isMended ? `by now they fit: ${link.mtu ?? "?"} and ${peer.link.mtu ?? "?"}` : null,
       refused === null
         ? null
         : `RX dropped of ${peer.link.name} +${formatCount(refused)}, in ${tellNetns(facts, peer.netns.inode)}`,
@@ -106,6 +118,10 @@ function tell(
       inNetns(place, `ip link show dev ${quoteShell(link.name)}`),
       inNetns(farPlace, `ip link show dev ${quoteShell(peer.link.name)}`),
     ],
-    fix: [setLink(facts, peer.netns.inode, peer.link.name, `mtu ${own}`)],
+    fix: [
+      isMended
+        ? "# nothing to do: somebody mended it during the run"
+        : setLink(facts, peer.netns.inode, peer.link.name, `mtu ${own}`),
+    ],
   });
 }

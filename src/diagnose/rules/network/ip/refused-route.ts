@@ -10,6 +10,7 @@ import { isVague } from "../../../select.ts";
 import { findPlace, tellNetns } from "../../../where.ts";
 import { isFreedAt, openDrops, tellFlows } from "../support/drops.ts";
 import { makeFinding } from "../support/finding.ts";
+import { NOTHING_TO_DO, WAS_REMOVED } from "../support/gone.ts";
 import {
   createRouter,
   deletePolicyRule,
@@ -19,6 +20,7 @@ import {
   queryOf,
   tellPolicyRule,
   tellRoute,
+  type RouteAnswer,
 } from "../support/routing.ts";
 
 const NO_ROUTE = new Set(["IP_INNOROUTES", "IP_OUTNOROUTES"]);
@@ -36,12 +38,20 @@ const WORDS: Readonly<Record<string, string>> = {
   prohibit: "refuses them; the sender is told that this is forbidden",
 };
 
+const PAST: Readonly<Record<string, string>> = {
+  blackhole: "threw packets away without a word",
+  unreachable: "refused packets; the sender was told that the host cannot be reached",
+  prohibit: "refused packets; the sender was told that this is forbidden",
+};
+
 type Cause = (
   | { readonly route: Route; readonly rule: null }
   | { readonly route: null; readonly rule: PolicyRule }
 ) & {
   /** It asks of a packet what is not known here (its mark, its user): a guess, though packets end here for no other reason. */
   readonly isGuess: boolean;
+  /** It was there at the start only. */
+  readonly isGone: boolean;
 };
 
 /**
@@ -73,19 +83,12 @@ function findCauses(
   drops: readonly DropFact[],
 ): Map<string, { cause: Cause; drops: DropFact[] }> {
   const route = createRouter(network);
+  const routeBefore = network === null || !hasLost(network) ? null : createRouter(asBefore(network));
   const causes = new Map<string, { cause: Cause; drops: DropFact[] }>();
   for (const drop of drops) {
     if (drop.destination === null) continue;
-    const answer = route(queryOf(drop, drop.destination));
-    const [doubtful] = answer?.doubtful ?? [];
-    const cause: Cause | null =
-      answer?.refusal != null
-        ? { route: null, rule: answer.refusal, isGuess: false }
-        : answer?.route != null && isRefusal(answer.route)
-          ? { route: answer.route, rule: null, isGuess: false }
-          : doubtful !== undefined && isVague(drop)
-            ? { route: null, rule: doubtful, isGuess: true }
-            : null;
+    const query = queryOf(drop, drop.destination);
+    const cause = findCause(route(query), drop, false) ?? findCause(routeBefore?.(query) ?? null, drop, true);
     if (cause === null) continue;
     const key =
       cause.rule === null ? tellRoute(cause.route) : `${cause.rule.family} ${tellPolicyRule(cause.rule)}`;
@@ -96,11 +99,37 @@ function findCauses(
   return causes;
 }
 
+function findCause(answer: RouteAnswer | null, drop: DropFact, isGone: boolean): Cause | null {
+  const [doubtful] = answer?.doubtful ?? [];
+  if (answer?.refusal != null) return { route: null, rule: answer.refusal, isGuess: false, isGone };
+  if (answer?.route != null && isRefusal(answer.route))
+    return { route: answer.route, rule: null, isGuess: false, isGone };
+  return doubtful !== undefined && isVague(drop)
+    ? { route: null, rule: doubtful, isGuess: true, isGone }
+    : null;
+}
+
+function hasLost({ gone }: NetDelta): boolean {
+  return gone.refusals.length > 0 || gone.policyRules.length > 0;
+}
+
+/** With the rules and refusing routes that were there at the start and are not at the end. */
+function asBefore(network: NetDelta): NetDelta {
+  const { configuration } = network.state;
+  if (configuration === null) return network;
+  const routes = [...network.gone.refusals, ...(configuration.routes ?? [])];
+  const policyRules = [...(configuration.policyRules ?? []), ...network.gone.policyRules];
+  return {
+    ...network,
+    state: { ...network.state, configuration: { ...configuration, routes, policyRules } },
+  };
+}
+
 function tell(
   facts: Facts,
   network: NetDelta | null,
   netns: number | null,
-  { route, rule, isGuess }: Cause,
+  { route, rule, isGuess, isGone }: Cause,
   drops: readonly DropFact[],
 ): Finding {
   const place = findPlace(facts, netns);
@@ -113,14 +142,14 @@ function tell(
   return makeFinding(facts, {
     id: `route-${type}`,
     severity: isGuess ? "suspicious" : "problem",
-    summary: `The ${what} ${isGuess ? "probably " : ""}${WORDS[type] ?? "refuses them"}: ${plural(count, "packet")}${first === undefined ? "" : ` to ${first.name}`}`,
+    summary: `The ${what} ${isGone ? `${WAS_REMOVED}; it ` : ""}${isGuess ? "probably " : ""}${isGone ? (PAST[type] ?? "refused packets") : (WORDS[type] ?? "refuses them")}: ${plural(count, "packet")}${first === undefined ? "" : ` to ${first.name}`}`,
     count,
     netns,
     evidence: [
       `in ${tellNetns(facts, netns)}`,
       first === undefined || route === null
         ? null
-        : `it is the most specific route to ${first.name} (table ${route.table}${route.protocol === null ? "" : `, set by ${route.protocol}`})`,
+        : `it ${isGone ? "was" : "is"} the most specific route to ${first.name} (table ${route.table}${route.protocol === null ? "" : `, set by ${route.protocol}`})`,
       isGuess
         ? "what this rule asks of a packet (its mark, its user, its type of service) is not to be seen in a dropped one; no other rule or route here explains why it was refused"
         : null,
@@ -138,7 +167,9 @@ function tell(
           : `${tool} route show table ${quoteShell(route.table)} type ${type}`,
       ),
     ],
-    fix: [inNetns(place, route === null ? deletePolicyRule(rule) : deleteRoute(route))],
+    fix: [
+      isGone ? NOTHING_TO_DO : inNetns(place, route === null ? deletePolicyRule(rule) : deleteRoute(route)),
+    ],
   });
 }
 

@@ -55,7 +55,7 @@ function tell(facts: Facts, network: NetDelta | null, { netns, dev, drops }: Dev
   return makeFinding(facts, {
     id: "rp-filter",
     severity: severityOf(count, facts.seconds, MANY),
-    summary: `The reverse path filter${dev === null ? "" : ` on ${dev}`} drops packets${from}: ${tellWay(answer, source)}`,
+    summary: `The reverse path filter${dev === null ? "" : ` on ${dev}`} ${mode === 0 ? "dropped" : "drops"} packets${from}: ${tellWay(answer, source)}`,
     count,
     netns,
     evidence: [
@@ -74,7 +74,10 @@ function tell(facts: Facts, network: NetDelta | null, { netns, dev, drops }: Dev
       source === null ? null : inNetns(place, `ip route get ${quoteShell(source)}`),
       inNetns(place, `sysctl ${settings.join(" ")}`),
     ],
-    fix: fixes(answer, source, dev).map((command) => inNetns(place, command)),
+    fix:
+      mode === 0
+        ? ["# nothing to do: the filter is off by now"]
+        : fixes(answer, source, dev).map((command) => inNetns(place, command)),
   });
 }
 

@@ -3,11 +3,12 @@ import { quoteShell } from "../../../../text/escape.ts";
 import { formatCount } from "../../../../text/format.ts";
 import { countDrops, rankDrops, roundUp, severityOf } from "../../../amounts.ts";
 import { inNetns } from "../../../commands.ts";
-import type { DropFact, Facts } from "../../../facts.ts";
+import { findNetwork, type DropFact, type Facts } from "../../../facts.ts";
 import type { Finding } from "../../../finding.ts";
-import type { Rule } from "../../../rule.ts";
+import type { Ledger, Rule } from "../../../rule.ts";
 import { isVague } from "../../../select.ts";
 import { findPlace, readNumbers } from "../../../where.ts";
+import { findLink, otherEnd } from "../support/devices.ts";
 import { isFreedAt, openDrops, tellFlows } from "../support/drops.ts";
 import { makeFinding } from "../support/finding.ts";
 
@@ -38,10 +39,18 @@ export const cpuBacklog: Rule = {
     if (host !== null)
       for (const name of ["softnet.dropped", "softnet.flow_limit"]) ledger.account(host.netns.inode, name);
     for (const { netns, dev } of drops)
-      if (netns !== null && dev !== null) ledger.account(netns, `link.rx_dropped:${dev}`);
+      if (netns !== null && dev !== null) accountDevice(facts, ledger, netns, dev);
     return [tell(facts, host, cpus, drops, { counted, limited })];
   },
 };
+
+/** A veth puts what it sends into the queue itself: what finds no room counts at both of its ends. */
+function accountDevice(facts: Facts, ledger: Ledger, netns: number, dev: string): void {
+  ledger.account(netns, `link.rx_dropped:${dev}`);
+  const network = findNetwork(facts, netns);
+  const peer = otherEnd(facts, network, findLink(network, dev));
+  if (peer !== null) ledger.account(peer.netns.inode, `link.tx_dropped:${peer.link.name}`);
+}
 
 function tell(
   facts: Facts,
@@ -84,7 +93,7 @@ function tell(
         ),
       limit === null
         ? null
-        : `net.core.netdev_max_backlog is ${formatCount(limit)} packets for each of ${formatCount(all)} CPUs`,
+        : `net.core.netdev_max_backlog is ${formatCount(limit)} packets at the end, for each of ${formatCount(all)} CPUs`,
       isLonely
         ? "one CPU does it all: the card has one queue, or virtual devices (veth, tun, lo) run on the CPU of the sender"
         : null,

@@ -21,6 +21,7 @@ import {
 } from "../support/devices.ts";
 import { groupByDevice, isFreedAt, openDrops, tellFlows, type DeviceGroup } from "../support/drops.ts";
 import { makeFinding } from "../support/finding.ts";
+import { NOTHING_TO_DO, WAS_REMOVED } from "../support/gone.ts";
 import { accountEchoes, isUnresolved } from "../support/unresolved.ts";
 
 /** A device that goes down has a few packets under way. */
@@ -42,7 +43,8 @@ export const linkDown: Rule = {
     const unresolved = openDrops(facts, ledger).filter(isUnresolved);
     return groupByDevice([...drops, ...vague, ...unresolved]).flatMap((group) => {
       const network = findNetwork(facts, group.netns);
-      const link = findLink(network, group.dev) ?? onlyIdle(network, group);
+      const link =
+        findLink(network, group.dev) ?? findGoneLink(network, group.dev) ?? onlyIdle(network, group);
       if (network === null || link === null || (isUp(link) && !lacksCarrier(link))) return [];
       ledger.claim(group.drops);
       ledger.account(network.netns.inode, `link.tx_dropped:${link.name}`);
@@ -51,6 +53,11 @@ export const linkDown: Rule = {
     });
   },
 };
+
+/** A device that was there at the start only. */
+function findGoneLink(network: NetDelta | null, dev: string | null): Link | null {
+  return network?.gone.links.find(({ name }) => name === dev) ?? null;
+}
 
 /** Where no sample named the device: the only one that counted these drops. */
 function onlyIdle(network: NetDelta | null, { dev, drops }: DeviceGroup): Link | null {
@@ -65,11 +72,15 @@ function tell(facts: Facts, network: NetDelta, link: Link, { netns, drops }: Dev
   const count = countDrops(drops);
   const peer = otherEnd(facts, network, link);
   const lost = findInterface(network, link.name)?.txDropped.delta ?? 0;
-  const { why, fix } = explain(facts, network, link, peer);
+  const isGone = findLink(network, link.name) === null;
+  const { why, fix } = isGone
+    ? { why: `it ${WAS_REMOVED}`, fix: [NOTHING_TO_DO] }
+    : explain(facts, network, link, peer);
+  const [is, has] = isGone ? ["was", "had"] : ["is", "has"];
   return makeFinding(facts, {
     id: isUp(link) ? "link-no-carrier" : "link-down",
     severity: severityOf(count, facts.seconds, MANY),
-    summary: `${link.name} ${isUp(link) ? "has no carrier" : "is down"}: ${why}; ${plural(count, "packet")} for it thrown away`,
+    summary: `${link.name} ${isUp(link) ? `${has} no carrier` : `${is} down`}: ${why}; ${plural(count, "packet")} for it thrown away`,
     count,
     netns,
     evidence: [

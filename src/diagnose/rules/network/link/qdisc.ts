@@ -12,7 +12,7 @@ import { findLink } from "../support/devices.ts";
 import { isFreedAt, meanSize, openDrops, tellFlows } from "../support/drops.ts";
 import { makeFinding } from "../support/finding.ts";
 import { examineQueue } from "./queue/examine.ts";
-import type { QueueVerdict } from "./queue/verdict.ts";
+import { findGoneQueues, tellParameters, tellQueue } from "./queue/gone.ts";
 
 /** Of all packets offered to the queue. TCP at 1 % loss is already far below what the link could carry. */
 const HARMFUL_SHARE = 0.01;
@@ -46,7 +46,7 @@ export const qdiscDrop: Rule = {
       const network = findNetwork(facts, netns);
       if (network !== null) networks.add(network);
     }
-    return [...networks].flatMap((network) => {
+    const found = [...networks].flatMap((network) => {
       const netns = network.netns.inode;
       return queuesOf(network).flatMap((queue) => {
         const drops = open.filter(
@@ -67,6 +67,8 @@ export const qdiscDrop: Rule = {
         return [tell(facts, network, queue, drops, others.length === 0)];
       });
     });
+    const left = open.filter((drop) => !isVague(drop) && !ledger.isClaimed(drop));
+    return [...found, ...findGoneQueues(facts, ledger, left)];
   },
 };
 
@@ -128,12 +130,12 @@ function tell(
           ? "suspicious"
           : "problem"
         : "info",
-    summary: `${tellQueue(queue)} drops packets: ${verdict.why}`,
+    summary: `${tellQueue(qdisc)} drops packets: ${verdict.why}`,
     count,
     netns,
     evidence: [
       `in ${tellNetns(facts, netns)}`,
-      tellParameters(queue, verdict),
+      tellParameters(qdisc, verdict),
       `it dropped ${formatCount(counted)} and sent ${plural(sent, "packet")} (${tellShare(share)} lost); ${formatCount(countDrops(drops))} drop events seen on ${qdisc.dev}`,
       qdisc.length > 0
         ? `waiting in it at the end: ${plural(qdisc.length, "packet")}, ${formatBytes(qdisc.backlog)}`
@@ -154,19 +156,4 @@ function tell(
 /** "0.5 %", "97 %". */
 function tellShare(share: number): string {
   return `${share >= 0.1 ? Math.round(share * 100) : Number((share * 100).toPrecision(2))} %`;
-}
-
-function tellQueue({ qdisc }: QdiscDelta): string {
-  const name = qdisc.handle === "0:" ? qdisc.kind : `${qdisc.kind} ${qdisc.handle}`;
-  return `The queue on ${qdisc.dev} (${name}${qdisc.parent === "root" ? "" : `, parent ${qdisc.parent}`})`;
-}
-
-function tellParameters({ qdisc }: QdiscDelta, { parameters }: QueueVerdict): string | null {
-  const words =
-    parameters.length > 0
-      ? parameters
-      : Object.entries(qdisc.options)
-          .slice(0, 6)
-          .map(([name, value]) => `${name} ${value}`);
-  return words.length === 0 ? null : `${qdisc.kind}: ${words.join(", ")}`;
 }

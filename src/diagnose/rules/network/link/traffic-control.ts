@@ -11,6 +11,7 @@ import { findPlace, tellNetns } from "../../../where.ts";
 import { isUp, linksOf } from "../support/devices.ts";
 import { groupByDevice, isFreedAt, openDrops, tellFlows } from "../support/drops.ts";
 import { makeFinding } from "../support/finding.ts";
+import { NOTHING_TO_DO, WAS_REMOVED } from "../support/gone.ts";
 
 type Direction = "ingress" | "egress";
 
@@ -60,6 +61,11 @@ function tell(
   const place = findPlace(facts, netns);
   const count = countDrops(drops);
   const suspects = findSuspects(network, dev, direction);
+  const removed =
+    network?.gone.filters.filter(
+      (filter) => filter.direction === direction && (dev === null || filter.dev === dev),
+    ) ?? [];
+  const isRemoved = suspects.length === 0 && removed.length > 0;
   const proven = suspects.filter(({ counted }) => (counted ?? 0) > 0);
   const named = proven.length > 0 ? proven : suspects;
   const [first] = named;
@@ -79,7 +85,7 @@ function tell(
     severity: isSure ? "problem" : "suspicious",
     summary:
       first === undefined
-        ? `A traffic control program drops ${direction === "ingress" ? "incoming" : "outgoing"} packets${dev === null ? "" : ` on ${dev}`}: ${formatCount(count)}`
+        ? `A ${isRemoved ? `tc filter that ${WAS_REMOVED} dropped` : "traffic control program drops"} ${direction === "ingress" ? "incoming" : "outgoing"} packets${dev === null ? "" : ` on ${dev}`}: ${formatCount(count)}`
         : `${isSure ? "A" : "Probably a"} tc filter on ${first.filter.dev} (${direction}, pref ${first.filter.pref ?? "?"}, ${first.filter.kind}) ${tellDeed(first.action)}: ${formatCount(count)}`,
     count,
     netns,
@@ -89,9 +95,7 @@ function tell(
       proven.length === 0 && suspects.length > 1
         ? `${formatCount(suspects.length)} filters there can drop and none counts: their statistics would tell`
         : null,
-      suspects.length === 0
-        ? "no filter of tc is there: a program attached with tcx or netkit, or the filter is gone by now"
-        : null,
+      suspects.length === 0 ? tellRemoved(removed) : null,
       down.length === 0
         ? null
         : `it sends packets to another device; ${down.join(", ")} ${down.length === 1 ? "is" : "are"} down`,
@@ -106,8 +110,19 @@ function tell(
         ? inNetns(place, `bpftool net show${device === null ? "" : ` dev ${quoteShell(device)}`}`)
         : null,
     ],
-    fix: isSure ? named.map(({ filter }) => inNetns(place, deleteFilter(filter, direction))) : [],
+    fix: isRemoved
+      ? [NOTHING_TO_DO]
+      : isSure
+        ? named.map(({ filter }) => inNetns(place, deleteFilter(filter, direction)))
+        : [],
   });
+}
+
+function tellRemoved(removed: readonly TrafficFilter[]): string {
+  if (removed.length === 0)
+    return "no filter of tc is there: a program attached with tcx or netkit, or a filter that came and went during the run";
+  const told = removed.slice(0, 4).map(({ pref, kind, text }) => `pref ${pref ?? "?"} ${kind} ${text}`);
+  return `no filter of tc is there by now; at the start: ${told.join("; ")}`;
 }
 
 /** Filters at that place that can drop, those first that counted most. */
