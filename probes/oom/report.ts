@@ -74,6 +74,7 @@ function headline({ result, end, isSaved }: ReportInput): Block {
 }
 
 function placeOf(group: OomGroupFacts): string {
+  if (group.manual > 0) return "asked for by hand (SysRq-f)";
   if (group.kind === "memcg") {
     return group.cgroup === null
       ? "in a memory cgroup the log does not name"
@@ -123,6 +124,7 @@ function groupTable({ groups }: OomSummary): Block {
 function whose(group: OomGroupFacts): string {
   const host = group.host === null ? "" : `${group.host}: `;
   if (group.kind === "memcg") return `${host}${group.cgroup ?? "a cgroup, not named"}`;
+  if (group.manual > 0) return `${host}the host (by hand)`;
   return `${host}${group.kind === null ? "unknown" : group.kind === "host" ? "the host" : group.kind}`;
 }
 

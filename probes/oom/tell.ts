@@ -40,8 +40,8 @@ export function createTeller({ start, isSaved, samples }: TellerOptions): Teller
 
   return {
     tell(report, at) {
-      // A log can be of several hosts, and their cgroups have the same names.
-      const key = `${report.host ?? ""}\n${scopeKey(report)}`;
+      // A log can be of several hosts, and their cgroups have the same names; a cpuset is not the host.
+      const key = [report.host, report.scope.kind, report.order === -1, scopeKey(report)].join("\n");
       const nth = (counts.get(key) ?? 0) + 1;
       if (nth > 1 || counts.size < MAX_SCOPES) counts.set(key, nth);
       const lines = describeKill(report, {

@@ -150,6 +150,33 @@ test("oom on 7.2 with cgroup v2: each kind of limit once, told by the kprobe and
   );
 });
 
+test("oom on 7.2: by hand, a cpuset, a memory policy, the host without and with swap", async () => {
+  const { records, summary } = await replay("7.2", "oom-host");
+  const kills = records.filter(({ type }) => type === "oom");
+  expect(
+    kills.map((kill) => [kill["victim"].pid, kill["victim"].comm, kill["scope"].kind, kill["order"]]),
+  ).toEqual([
+    [712, "victim", "host", -1],
+    [725, "cpusethog", "cpuset", 0],
+    [791, "perl", "mempolicy", 0],
+    [816, "globalhog", "host", 0],
+    [889, "swaphog", "host", 0],
+  ]);
+  const problems = findings(summary).map(({ id, severity, count }) => [id, severity, count]);
+  expect(problems).toEqual([
+    ["oom-host", "problem", 2],
+    ["oom-cpuset", "problem", 1],
+    ["oom-mempolicy", "problem", 1],
+    ["oom-victim-not-largest", "suspicious", 1],
+    ["oom-swap-full", "info", 2],
+    ["oom-manual", "info", 1],
+  ]);
+  const report = await runTrace("replay", join(FOLDER, "7.2", "oom-host.trace.gz"), "--no-profile");
+  // Different things ran out: none is a repeat of another.
+  expect(report.stdout.match(/\d\w\w kill here/g)).toBeNull();
+  expect(report.stdout).toMatch(/^ +1 {2}the host \(by hand\) /m);
+});
+
 describe("retrans: 30 % loss in the sender's queue", () => {
   test("5.10 with bpftrace 0.11: a number, and no conclusion from what was not seen", async () => {
     const { records, summary } = await replay("5.10", "retrans");

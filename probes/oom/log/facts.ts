@@ -34,7 +34,7 @@ export interface OomGroupFacts {
   failcnt: number | null;
   /** Largest memory + swap in use at any of the kills. */
   neededBytes: number | null;
-  /** Kills by SysRq-f. */
+  /** Kills by SysRq-f: all of the group, or none. */
   manual: number;
   /** Kills in groups (`memory.oom.group`). */
   grouped: number;

@@ -156,7 +156,8 @@ export function createGatherer(): Gatherer {
       kills += 1;
       const { kind, cgroup } = report.scope;
       const path = cgroup ?? (kind === "memcg" ? report.likelyCgroup : null);
-      const key = JSON.stringify([report.host, kind, path]);
+      // A kill asked for by hand says nothing about the host's memory.
+      const key = JSON.stringify([report.host, kind, path, report.order === -1]);
       let group = open.get(key);
       if (group === undefined) {
         if (open.size >= MAX_GROUPS) {

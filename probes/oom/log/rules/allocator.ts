@@ -1,3 +1,4 @@
+import { plural } from "../../../../src/text/format.ts";
 import type { ZoneMemory } from "../../record.ts";
 import { sayBytes, sayName } from "../words.ts";
 import type { OomRule } from "./rule.ts";
@@ -116,7 +117,7 @@ export const manual: OomRule = (facts) => {
   return {
     id: "oom-manual",
     severity: "info",
-    summary: `${String(facts.manual)} of the kills were asked for by hand (SysRq-f, echo f > /proc/sysrq-trigger): memory had not run out`,
+    summary: `${plural(facts.manual, "kill")} ${facts.manual === 1 ? "was" : "were"} asked for by hand (SysRq-f, echo f > /proc/sysrq-trigger): memory had not run out`,
     count: facts.manual,
     netns: null,
     evidence: ["the report says order=-1, which only SysRq-f does"],

@@ -73,7 +73,7 @@ function protect(facts: OomGroupFacts): string[] {
 
 /** The host itself had no memory left. */
 export const hostOutOfMemory: OomRule = (facts) => {
-  if (facts.kind !== "host" || (facts.manual === facts.events && facts.manual > 0)) return null;
+  if (facts.kind !== "host" || facts.manual > 0) return null;
   // That one tells the same kills, and why.
   if (fragmentation(facts) !== null) return null;
   return {
@@ -98,6 +98,18 @@ export const hostOutOfMemory: OomRule = (facts) => {
   };
 };
 
+/** Zones that had memory to spare, which the task was not allowed to take. */
+function sayRoomy(facts: OomGroupFacts): string[] {
+  const zones = facts.sample.hostMemory?.zones ?? [];
+  return zones.flatMap(({ node, zone, freeBytes, highBytes }) =>
+    zone !== "DMA" && freeBytes !== null && highBytes !== null && freeBytes > highBytes
+      ? [
+          `node ${String(node)} zone ${sayName(zone)} had ${sayBytes(freeBytes)} free, above its high mark of ${sayBytes(highBytes)}`,
+        ]
+      : [],
+  );
+}
+
 /** Not the whole host: the nodes a cpuset or a memory policy allows were empty. */
 export const allowedNodes: OomRule = (facts) => {
   if (facts.kind !== "cpuset" && facts.kind !== "mempolicy") return null;
@@ -108,7 +120,7 @@ export const allowedNodes: OomRule = (facts) => {
     summary: `The memory nodes that ${what} allows ran out while others may have had some: ${sayVictims(facts)}`,
     count: facts.kills,
     netns: null,
-    evidence: [...sayMemory(facts), ...sayHolders(facts), ...sayTrigger(facts)],
+    evidence: [...sayMemory(facts), ...sayRoomy(facts), ...sayHolders(facts), ...sayTrigger(facts)],
     check: [
       "numactl --hardware",
       "numastat -m | head -n 20",
