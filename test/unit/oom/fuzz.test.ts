@@ -11,7 +11,7 @@ const TEXTS = listLogs("dmesg", "recorded", "composed").map((name) => load(name)
 /** Pids of the kill lines that a log holds. */
 function killed(lines: readonly KernelLine[]): number[] {
   return lines.flatMap((line) => {
-    const pid = /(?:^|: )Killed process (\d+)/.exec(line.text)?.[1];
+    const pid = /(?:^ ?|: )Killed process (\d+)/.exec(line.text)?.[1];
     return pid === undefined ? [] : [Number(pid)];
   });
 }
