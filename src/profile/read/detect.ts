@@ -52,7 +52,10 @@ const LOOK_LINES = 500;
 function isFolded(text: string): boolean {
   // oxlint-disable-next-line no-control-regex -- what stands in no text
   if (/[\u0000-\u0008\u000e-\u001a]/.test(text.slice(0, 4096))) return false;
-  const lines = text.split(/\r?\n/, LOOK_LINES).filter((line) => line.trim() !== "" && !line.startsWith("#"));
+  // A comment, unless it could be a stack: a function may be called "#".
+  const lines = text
+    .split(/\r?\n/, LOOK_LINES)
+    .filter((line) => line.trim() !== "" && (!line.startsWith("#") || FOLDED_LINE.test(line)));
   const folded = lines.filter((line) => FOLDED_LINE.test(line));
   return folded.length * 2 >= Math.max(1, lines.length) || folded.some((line) => /\S;\S/.test(line));
 }

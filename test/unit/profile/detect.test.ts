@@ -10,6 +10,7 @@ it.each([
   ["[unknown];b 12\n", "folded"],
   ["{closure};b 1.5\n", "folded"],
   ["@_[k];b 12\n", "folded"],
+  ["# 12\n", "folded"],
   ["# ========\n# captured on: x\n\nnode 12 [000] 1.5: 250 cycles:u: \n\t 7f12ab f (m)\n\n", "perf-script"],
   ["V8 Worker 12/13 1.5: cycles: \n            7f12ab f (m)\n", "perf-script"],
   ["node 12 [000] 1.5: cycles: 7f12ab f (m)\n", "perf-script"],
