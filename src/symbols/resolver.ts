@@ -77,6 +77,7 @@ export function createResolver(options: ResolverOptions = {}): Resolver {
     limits,
     modules: new ModuleCache(limits),
     entries: { left: limits.totalPerfMapEntries },
+    waiting: { bytes: 0 },
     now: options.now ?? ((): number => performance.now() / 1000),
   };
   return new ProcResolver(shared);

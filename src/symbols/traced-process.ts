@@ -14,6 +14,8 @@ export interface Shared {
   readonly modules: ModuleCache;
   /** Perf map entries that may still be taken. */
   readonly entries: { left: number };
+  /** Bytes of maps that were read and whose files are not opened yet. */
+  readonly waiting: { bytes: number };
   /** Seconds, from any fixed moment. */
   readonly now: () => number;
 }
@@ -28,6 +30,8 @@ interface Sight {
 
 const STATUS_BYTES = 65_536;
 const MAPS_BYTES = 67_108_864;
+/** When so many wait, maps are read as late as files are opened. Usual ones have 10 kB. */
+const WAITING_BYTES = 67_108_864;
 // Garbage addresses (code without frame pointers) miss in every sample: reading again and again finds nothing for them.
 const BACKOFF_MOST = 64;
 
@@ -46,8 +50,9 @@ export class TracedProcess {
   reading: Promise<void> | null = null;
   #closed = false;
   /** What `look` found, for `open`. */
-  #seen: Sight | null = null;
-  #began = 0;
+  #seen: Sight | "later" | null = null;
+  /** How long `look` took, in seconds. */
+  #spent = 0;
   /** Of the maps that the newest space was made from. */
   #digest = "";
   #nextRead = 0;
@@ -73,19 +78,23 @@ export class TracedProcess {
 
   /** Reads what only a living process says: who it is, and its maps. */
   async look(): Promise<void> {
-    this.#began = this.#shared.now();
-    this.#seen = await this.#readMaps();
+    const { waiting, now } = this.#shared;
+    const start = now();
+    this.#seen = waiting.bytes > WAITING_BYTES ? "later" : await this.#readMaps();
+    this.#spent = now() - start;
+    if (this.#seen !== null && this.#seen !== "later") waiting.bytes += this.#seen.maps.length;
   }
 
   /** After `look`: opens what is new in the maps. A process that has ended keeps what was known. */
   async open(): Promise<void> {
-    const start = this.#began;
+    const start = this.#shared.now();
     const changed = await this.#openStable();
     this.missed = false;
     this.#backoff = changed ? 1 : Math.min(this.#backoff * 2, BACKOFF_MOST);
     const end = this.#shared.now();
     // Reading takes a fifth of the time at most, also of a process with a hundred thousand mappings.
-    this.#nextRead = end + Math.max(this.#shared.limits.rereadSeconds, 4 * (end - start)) * this.#backoff;
+    const spent = this.#spent + end - start;
+    this.#nextRead = end + Math.max(this.#shared.limits.rereadSeconds, 4 * spent) * this.#backoff;
   }
 
   /** Whether an address is in code that was known when the maps were last read. */
@@ -109,8 +118,10 @@ export class TracedProcess {
 
   /** The maps of one program: if the process has run another one meanwhile, they are read again. */
   async #openStable(): Promise<boolean> {
-    let seen = this.#seen;
+    const looked = this.#seen;
     this.#seen = null;
+    if (looked !== null && looked !== "later") this.#shared.waiting.bytes -= looked.maps.length;
+    let seen = looked === "later" ? await this.#readMaps() : looked;
     for (let attempt = 0; attempt < 3 && seen !== null; attempt++) {
       const known = this.spaces[0];
       const same = known?.identity === seen.identity;

@@ -1,5 +1,13 @@
 import { closeSync, openSync, writeSync } from "node:fs";
 
+export interface Generated {
+  readonly stacks: number;
+  /** Different ones without their offsets: as many as a profile has. */
+  readonly distinct: number;
+  /** Sum of the counts. */
+  readonly total: number;
+}
+
 /**
  * Writes a synthetic bpftrace map text like `@[kstack, ustack, comm]: count`: unique stacks of about 35 frames over
  * 21,000 symbols and 459,000 `symbol+offset` strings, a bit more than half of them without a kernel stack,
@@ -7,23 +15,26 @@ import { closeSync, openSync, writeSync } from "node:fs";
  *
  * Run: node test/bench/generate-bpftrace-text.ts OUT [stacks=200000]
  */
-export function generateBpftraceText(path: string, stacks = 200_000): { stacks: number; total: number } {
+export function generateBpftraceText(path: string, stacks = 200_000): Generated {
   const random = createRandom(20_261_122);
   const user = makeGraph(random, 17_000, "ns");
   const kernel = makeGraph(random, 4_300, "k");
   const seen = new Set<string>();
+  const distinct = new Set<string>();
   const fd = openSync(path, "w");
   let total = 0;
   let text = "Attaching 2 probes...\n\n\n";
   for (let made = 0; made < stacks;) {
     const inKernel = random() < 0.463;
-    const userFrames = walk(user, random, inKernel ? 22 : 34);
-    const kernelFrames = inKernel ? walk(kernel, random, 14) : [];
+    const below = walk(user, random, inKernel ? 22 : 34);
+    const above = inKernel ? walk(kernel, random, 14) : null;
+    const comm = COMMS[Math.floor(random() * COMMS.length)] ?? "sh";
     const body =
-      (inKernel ? `@[\n${print(kernelFrames)}, \n` : "@[, \n") +
-      `${print(userFrames)}, ${COMMS[Math.floor(random() * COMMS.length)] ?? "sh"}]: `;
-    if (seen.has(hashText(body))) continue;
-    seen.add(hashText(body));
+      (above === null ? "@[, \n" : `@[\n${print(above.frames)}, \n`) + `${print(below.frames)}, ${comm}]: `;
+    const hash = hashText(body);
+    if (seen.has(hash)) continue;
+    seen.add(hash);
+    distinct.add(`${comm} ${below.names} ${above?.names ?? ""}`);
     made += 1;
     const count = 1 + Math.floor((made / stacks) ** 12 * 400);
     total += count;
@@ -35,7 +46,7 @@ export function generateBpftraceText(path: string, stacks = 200_000): { stacks: 
   }
   writeSync(fd, text);
   closeSync(fd);
-  return { stacks, total };
+  return { stacks, distinct: distinct.size, total };
 }
 
 const COMMS = ["node", "V8 Worker", "postgres", "nginx", "java", "kworker/3:1", "python3", "redis-server"];
@@ -66,19 +77,26 @@ function makeGraph(random: () => number, size: number, prefix: string): Graph {
   return { names, callees };
 }
 
-/** Goes down the call graph: the first callee is by far the likeliest, so that stacks share their roots. */
-function walk(graph: Graph, random: () => number, depth: number): string[] {
+/**
+ * Goes down the call graph: the first callee is by far the likeliest, so that stacks share their roots. Frames leaf first; `names` is the same
+ * for stacks that differ in offsets only.
+ */
+function walk(graph: Graph, random: () => number, depth: number): { frames: string[]; names: string } {
   const frames: string[] = [];
+  let one = 0x811c9dc5;
+  let two = 5381;
   const length = Math.max(2, Math.round(depth * (0.6 + random() * 0.8)));
   let at = 0;
   for (let level = 0; level < length; level++) {
     const offset = level < 9 ? 17 + level : 4 * Math.floor(random() * 22);
     frames.push(`${graph.names[at]}+${offset}`);
+    one = Math.imul(one ^ at, 0x01000193);
+    two = (Math.imul(two, 33) + at) | 0;
     const next = graph.callees[at] ?? [0];
     const choice = level < 4 ? 0 : Math.min(5, Math.floor(-Math.log(1 - random()) * 1.1));
     at = next[choice] ?? 0;
   }
-  return frames.toReversed();
+  return { frames: frames.toReversed(), names: `${one}.${two}.${length}` };
 }
 
 function print(frames: readonly string[]): string {

@@ -1,7 +1,7 @@
 import { explainSoftirq } from "../../../src/catalogue/load.ts";
 import { quoteShell } from "../../../src/text/escape.ts";
 import { formatCount, formatRate, plural } from "../../../src/text/format.ts";
-import type { ReceiverRow, VectorRow } from "../work.ts";
+import type { DeviceRow, ReceiverRow, VectorRow } from "../work.ts";
 import { makeFinding, sum, type Find, type FindingInput } from "./shared.ts";
 
 /** ksoftirqd runs only what interrupts left over: at a quarter of a CPU there is a reason, at 60 % the CPU is about to be full. */
@@ -59,37 +59,60 @@ interface Receive {
   readonly fix: readonly string[];
 }
 
-/** Which device the packets came from, and how to spread them over CPUs. */
-function describeReceive({ work, seconds, cpus }: FindingInput): Receive {
-  const [top] = work.devices.filter((row) => row.own > 0).sort((a, b) => b.own - a.own);
-  const rate = top === undefined || seconds <= 0 ? null : top.packets / seconds;
-  const perSecond = rate === null ? "" : ` (${formatRate(rate)} packets/s)`;
-  const mask = cpuMask(cpus);
-  if (top?.device != null) {
-    const device = quoteShell(top.device);
-    return {
-      short: ` from ${top.device}${perSecond}`,
-      evidence: [
-        `${top.device}: ${formatCount(top.packets)} packets in ${plural(top.polls, "poll")}, ${formatCount(top.full)} of them used up their budget`,
-      ],
-      check: [
-        `grep ${device} /proc/interrupts`,
-        `ethtool -l ${device}`,
-        `grep . /sys/class/net/${device}/queues/rx-*/rps_cpus`,
-      ],
-      fix: [
-        `ethtool -L ${device} combined ${cpus}   # more receive queues, where the card has them`,
-        `for q in /sys/class/net/${device}/queues/rx-*; do echo ${mask} > $q/rps_cpus; done   # else spread by software (RPS)`,
-      ],
-    };
-  }
-  const [busiest] = work.receivers;
-  const from = busiest === undefined ? "" : ` from ${busiest.device}`;
+/** Devices named in one sentence; the evidence has all that are worth a word. */
+const MOST_NAMED = 2;
+
+/** Which devices the packets came from, most packets first, and how to spread them over CPUs. */
+function describeReceive(input: FindingInput): Receive {
+  const { work, seconds } = input;
+  const rows = work.devices.filter((row) => row.own > 0).sort((a, b) => b.own - a.own);
+  const told = rows.filter((row) => row.own >= WORTH_A_WORD * (rows[0]?.own ?? 0));
+  if (told.length === 0) return describeBacklog(input, "");
+  const parts = told.map((row) => {
+    const perSecond = seconds <= 0 ? "" : ` (${formatRate(row.packets / seconds)} packets/s)`;
+    return row.device === null
+      ? describeBacklog(input, perSecond)
+      : describeDevice(row, row.device, input.cpus, perSecond);
+  });
+  const named = parts.slice(0, MOST_NAMED).map(({ short }) => short);
   return {
-    short: `${from}${perSecond}`,
+    short: named.join(" and"),
+    evidence: parts.flatMap(({ evidence }) => evidence),
+    check: parts.flatMap(({ check }) => check),
+    fix: parts.flatMap(({ fix }) => fix),
+  };
+}
+
+function describeDevice(row: DeviceRow, name: string, cpus: number, perSecond: string): Receive {
+  const device = quoteShell(name);
+  return {
+    short: ` from ${name}${perSecond}`,
+    evidence: [
+      `${name}: ${formatCount(row.packets)} packets in ${plural(row.polls, "poll")}, ${formatCount(row.full)} of them used up their budget`,
+    ],
+    check: [
+      `grep ${device} /proc/interrupts`,
+      `ethtool -l ${device}`,
+      `grep . /sys/class/net/${device}/queues/rx-*/rps_cpus`,
+    ],
+    fix: [
+      `ethtool -L ${device} combined ${cpus}   # more receive queues, where the card has them`,
+      `for q in /sys/class/net/${device}/queues/rx-*; do echo ${cpuMask(cpus)} > $q/rps_cpus; done   # else spread by software (RPS)`,
+    ],
+  };
+}
+
+/** Packets of the CPU's own queue have no device: of the interfaces that are not polled themselves the one that received most is named. */
+function describeBacklog({ work, seconds, cpus }: FindingInput, perSecond: string): Receive {
+  const polled = new Set(work.devices.map(({ device }) => device));
+  const virtual = work.receivers.filter(({ netns, device }) => netns !== null || !polled.has(device));
+  const receivers = virtual.length > 0 ? virtual : work.receivers;
+  const [busiest] = receivers;
+  return {
+    short: `${busiest === undefined ? "" : ` from ${busiest.device}`}${perSecond}`,
     evidence: [
       "the packets came by the backlog queue, which virtual devices (veth, lo, tunnels) and RPS use",
-      ...work.receivers
+      ...receivers
         .slice(0, 3)
         .filter((row) => row.packets >= WORTH_A_WORD * (busiest?.packets ?? 0))
         .map((row) => describeReceiver(row, seconds)),
@@ -102,7 +125,7 @@ function describeReceive({ work, seconds, cpus }: FindingInput): Receive {
       busiest === undefined
         ? []
         : [
-            `${netnsPrefix(busiest)}sh -c 'for q in /sys/class/net/${quoteShell(busiest.device)}/queues/rx-*; do echo ${mask} > $q/rps_cpus; done'   # spread by software (RPS)`,
+            `${netnsPrefix(busiest)}sh -c 'for q in /sys/class/net/${quoteShell(busiest.device)}/queues/rx-*; do echo ${cpuMask(cpus)} > $q/rps_cpus; done'   # spread by software (RPS)`,
           ],
   };
 }

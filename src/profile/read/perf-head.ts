@@ -64,6 +64,9 @@ function parseComm(text: string): string | null {
 /** Columns are wide: two spaces stand between the command and an address, which sentences do not have. */
 const BARE_SAMPLE = /^ *(\S.{0,15}?)? {2,}([0-9a-f]{4,16} \S.*)$/s;
 
+/** A period that stands alone behind who it was: its column is wide, and a command's name seldom ends in `1/2`. */
+const BARE_PERIOD = /(?<=(?:^| )-?\d+\/-?\d+(?: +\[\d+\])?) +\d+$|(?<=(?:^| )-?\d+(?: +\[\d+\])?) {2,}\d+$/;
+
 /**
  * Reads a head line with neither time nor event: `comm`, or `comm pid`, which only the frames behind it show to be one; or, where
  * perf recorded no call chain, `comm address symbol`. null if it cannot be one.
@@ -71,6 +74,6 @@ const BARE_SAMPLE = /^ *(\S.{0,15}?)? {2,}([0-9a-f]{4,16} \S.*)$/s;
 export function parseBareHead(text: string): PerfHead | null {
   const sample = BARE_SAMPLE.exec(text);
   if (sample !== null) return { comm: parseComm(sample[1] ?? ""), event: null, rest: sample[2] ?? "" };
-  const line = text.trim();
+  const line = text.trim().replace(BARE_PERIOD, "");
   return line === "" ? null : { comm: parseComm(line), event: null, rest: "" };
 }

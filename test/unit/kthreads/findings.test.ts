@@ -68,6 +68,26 @@ describe("findings of kthreads", () => {
     );
   });
 
+  it("names both where a card and virtual devices bring the packets, each by what is its own", () => {
+    const card = { device: "eth0", packets: 200_000, own: 150_000, polls: 9000, full: 0 };
+    const backlog = { device: null, packets: 100_000, own: 60_000, polls: 9000, full: 10 };
+    const [finding] = findAll(
+      input([thread(22, "ksoftirqd/1", 61)], {
+        vectors: [vector],
+        devices: [card, backlog, { ...card, device: "eth1", own: 100 }],
+        receivers: [
+          { netns: null, device: "eth0", packets: 200_000 },
+          { netns: "web", device: "v0", packets: 100_000 },
+        ],
+      }),
+    );
+    expect(finding?.summary).toContain(
+      "NET_RX from eth0 (20,000 packets/s) and from v0 (10,000 packets/s): that CPU",
+    );
+    expect(finding?.fix.join("\n")).toMatch(/ethtool -L eth0 .*\n.*\nip netns exec web sh -c/);
+    expect(finding?.evidence.join("\n")).not.toContain("eth1");
+  });
+
   it("explains a vector that is not the network by the catalogue", () => {
     const [finding] = findAll(
       input([thread(22, "ksoftirqd/1", 70)], { vectors: [{ ...vector, vector: "RCU" }] }),

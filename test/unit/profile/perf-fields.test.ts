@@ -120,6 +120,14 @@ describe("head lines", () => {
   });
 
   it("knows bare ones", () => {
+    // With the period behind it (-F comm,pid,tid,period and comm,tid,period of 5.10 to 7.2).
+    for (const text of [
+      "burn  3240/3240    10101010 ",
+      "burn 3240   10101010",
+      "burn  3240/3240 [001] 1010101010",
+    ])
+      expect(parseBareHead(text)).toEqual({ comm: "burn", event: null, rest: "" });
+    expect(parseBareHead("worker 12 345")).toEqual({ comm: "worker 12", event: null, rest: "" });
     expect(parseBareHead("V8 Worker 12/13 ")).toEqual({ comm: "V8 Worker", event: null, rest: "" });
     expect(parseBareHead("   burn      55d13fa5a1a7 inner")).toEqual({
       comm: "burn",

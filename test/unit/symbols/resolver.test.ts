@@ -193,20 +193,31 @@ describe("a process that ended before it could be read", () => {
   it("keeps the maps that were read in time, and has the files opened that are still there", async () => {
     const path = fileURLToPath(new URL("../../../fixtures/symbols/pie", import.meta.url));
     proc.write(7, { mappings: [{ start: BASE, path, inode: statSync(path).ino }] });
+    const waiting = { bytes: 0 };
     const process = new TracedProcess(7, {
       procRoot: proc.path,
       limits: DEFAULT_LIMITS,
       modules: new ModuleCache(DEFAULT_LIMITS),
       entries: { left: 0 },
+      waiting,
       now: () => 0,
     });
     await process.look();
+    expect(waiting.bytes).toBeGreaterThan(50);
     proc.end(7);
     await process.open();
+    expect(waiting.bytes).toBe(0);
     expect(frameInRegion(process.spaces[0]!, 0, BASE + MAIN, null)).toMatchObject({ name: "main" });
     await process.look();
     await process.open();
     expect(process.spaces).toHaveLength(1);
+    // When too much waits already, nothing is read before its turn.
+    proc.write(7, { program: 2, mappings: [{ start: BASE, path, inode: statSync(path).ino }] });
+    waiting.bytes = 1e9;
+    await process.look();
+    expect(waiting.bytes).toBe(1e9);
+    await process.open();
+    expect(process.spaces).toHaveLength(2);
     process.close();
   });
 
