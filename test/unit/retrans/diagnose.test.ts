@@ -4,7 +4,7 @@ import type { Finding } from "../../../src/diagnose/finding.ts";
 import type { Rule } from "../../../src/diagnose/rule.ts";
 import { diagnoseRetransmits } from "../../../src/diagnose/rules/retrans/diagnose.ts";
 import type { ResetFlow, RetransFlow } from "../../../src/diagnose/rules/retrans/facts.ts";
-import { tellTargets } from "../../../src/diagnose/rules/retrans/words.ts";
+import { tellSentAgain, tellTargets } from "../../../src/diagnose/rules/retrans/words.ts";
 
 const NETNS = 4026532000;
 
@@ -85,6 +85,24 @@ const firewall: Rule = {
 
 const examine = (flows: RetransFlow[], resets: ResetFlow[] = [], rules: readonly Rule[] = [firewall]) =>
   diagnoseRetransmits({ facts: makeFacts(flows.flatMap((flow) => flow.drops)), flows, resets }, rules);
+
+describe("words", () => {
+  it("names the far end of a connection by the end that sends more", () => {
+    const back = makeFlow({
+      source: "10.0.0.2",
+      sourcePort: 443,
+      destination: "10.0.0.1",
+      destinationPort: 40000,
+      segments: 1,
+    });
+    expect(tellSentAgain([back, makeFlow()])).toBe(
+      "91 segments of 1 connection to 10.0.0.2:443 were sent again",
+    );
+    expect(tellSentAgain([makeFlow({ segments: 1 })])).toBe(
+      "1 segment of 1 connection to 10.0.0.2:443 was sent again",
+    );
+  });
+});
 
 describe("loss on this host", () => {
   it("is told by the rule behind it, with the connections that paid", () => {
