@@ -4,6 +4,7 @@ import type { Finding } from "../../../src/diagnose/finding.ts";
 import type { Rule } from "../../../src/diagnose/rule.ts";
 import { diagnoseRetransmits } from "../../../src/diagnose/rules/retrans/diagnose.ts";
 import type { ResetFlow, RetransFlow } from "../../../src/diagnose/rules/retrans/facts.ts";
+import { makeNetwork } from "../diagnose/support.ts";
 import { tellSentAgain, tellTargets } from "../../../src/diagnose/rules/retrans/words.ts";
 
 const NETNS = 4026532000;
@@ -85,6 +86,28 @@ const firewall: Rule = {
 
 const examine = (flows: RetransFlow[], resets: ResetFlow[] = [], rules: readonly Rule[] = [firewall]) =>
   diagnoseRetransmits({ facts: makeFacts(flows.flatMap((flow) => flow.drops)), flows, resets }, rules);
+
+describe("closed windows", () => {
+  const moved = (inode: number, name: string, deltas: Readonly<Record<string, number>>) =>
+    makeNetwork({ inode, name, counters: deltas });
+
+  it("tells a sender that only probes, and where on this machine the reader is", () => {
+    const networks = [
+      moved(NETNS, "web", { TcpExtTCPWinProbe: 4 }),
+      moved(NETNS + 1, "db", { TcpExtTCPToZeroWindowAdv: 3, TcpExtTCPFromZeroWindowAdv: 2 }),
+      moved(NETNS + 2, "idle", {
+        TcpExtTCPToZeroWindowAdv: 2,
+        TcpExtTCPFromZeroWindowAdv: 2,
+        TcpExtTCPWinProbe: 1,
+      }),
+    ];
+    const findings = diagnoseRetransmits({ facts: { ...makeFacts(), networks }, flows: [], resets: [] });
+    expect(findings).toMatchObject([{ id: "retrans-zero-window", severity: "suspicious", count: 4 }]);
+    expect(findings[0]?.evidence[1]).toMatch(/^windows closed in \S.* and not opened again: 1 time$/);
+    expect(findings[0]?.evidence).toHaveLength(2);
+    expect(findings[0]?.check[0]).toContain("ip netns exec web ss -tnop state established");
+  });
+});
 
 describe("words", () => {
   it("names the far end of a connection by the end that sends more", () => {
