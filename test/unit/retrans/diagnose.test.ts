@@ -109,6 +109,18 @@ describe("closed windows", () => {
   });
 });
 
+describe("loss with nothing dropped here", () => {
+  it("keeps far ends on this machine apart: only of the others it is the path", () => {
+    const networks = [makeNetwork({ inode: NETNS + 1, name: "db", addresses: ["10.0.0.2"] })];
+    const flows = [makeFlow(), makeFlow({ destination: "192.0.2.7", sourcePort: 40_001 })];
+    const findings = diagnoseRetransmits({ facts: { ...makeFacts(), networks }, flows, resets: [] });
+    expect(findings.map(({ summary }) => summary)).toEqual([
+      'Segments from namespace "web" to 192.0.2.7:443 get lost beyond this host',
+      'namespace "web" sends again to 10.0.0.2:443, which is on this machine, and nothing was seen to be dropped',
+    ]);
+  });
+});
+
 describe("words", () => {
   it("names the far end of a connection by the end that sends more", () => {
     const back = makeFlow({
