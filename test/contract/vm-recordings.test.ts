@@ -191,15 +191,15 @@ describe("retrans: 30 % loss in the sender's queue", () => {
   test.each([
     { kernel: "6.1", segments: 156, dropped: 152, sender: "m139-a" },
     { kernel: "6.12", segments: 126, dropped: 117, sender: "a" },
-    { kernel: "7.2", segments: 125, dropped: 118, sender: "a" },
+    { kernel: "7.2", segments: 138, dropped: 136, sender: "m150-a" },
   ])(
     "$kernel: as many as TcpRetransSegs, and this host's own queue",
     async ({ kernel, segments, dropped, sender }) => {
       const { records, summary } = await replay(kernel, "retrans");
       expect(notices(records).filter((text) => text.startsWith("output of the program"))).toEqual([]);
-      // These two machines were slow: what was not read in time is told.
+      // That machine was slow: what was not read in time is told.
       const gaps = notices(records).filter((text) => text.endsWith("no answer within 2 s"));
-      expect(gaps.length > 0).toBe(kernel !== "6.1");
+      expect(gaps.length > 0).toBe(kernel === "6.12");
       expect(summary["retransmits"].segments).toBe(segments);
       expect(findings(summary)).toHaveLength(1);
       expect(findings(summary)[0]).toMatchObject({
@@ -224,4 +224,12 @@ test("profile on 5.10 with bpftrace 0.11: one busy program", async () => {
   expect(summary["samples"]).toEqual({ total: 72, idle: 0, kernel: 28, user: 44, kernelThreads: 0 });
   expect(summary["processes"]).toMatchObject([{ comm: "spinner", samples: 72 }]);
   expect(summary["lost"]).toBe(0);
+});
+
+test("profile on 7.2 with bpftrace 0.27: the functions of a busy program", async () => {
+  const { summary } = await replay("7.2", "profile");
+  // That program had 501 hundredths of a second of a CPU; the machine was emulated, and its timer late.
+  expect(summary["samples"]).toEqual({ total: 308, idle: 69, kernel: 13, user: 295, kernelThreads: 0 });
+  expect(summary["processes"]).toMatchObject([{ comm: expect.stringContaining("spinner"), samples: 308 }]);
+  expect(summary["top"][0]).toMatchObject({ frame: "Perl_runops_standard", file: "perl" });
 });

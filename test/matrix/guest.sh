@@ -118,9 +118,10 @@ run_oom() {
   stop
 }
 
-# 30 % loss: in the sender's own queue, or where the kernel has no netem, by a rule of the receiver.
+# 30 % loss: in the sender's own queue, or where the kernel has no netem, by a rule of the receiver. The queue stays to the end, without
+# its loss: what dropped has to be there for trace to name it.
 run_retrans() {
-  local undo=(in_a tc qdisc del dev "$tag" root)
+  local undo=(in_a tc qdisc change dev "$tag" root netem loss 0%)
   if ! in_a tc qdisc add dev "$tag" root netem loss 30% 2>/dev/null; then
     local rule=(INPUT -p tcp --dport 5001 -m statistic --mode random --probability 0.3 -j DROP)
     in_b iptables -I "${rule[@]}" || return

@@ -203,6 +203,16 @@ describe("counters and drops", () => {
     ]);
   });
 
+  test("answers of a service are named by its port, not by the client's", () => {
+    const rule = "-A INPUT -p tcp -m tcp --sport 443 -j DROP";
+    const change = legacy([`[0:0] ${rule}`], [`[5:300] ${rule}`]);
+    const drops = [dropped(55_814, 5, { location: "nf_hook_slow", proto: "tcp", sourcePort: 443 })];
+    const { findings } = examine(makeFacts({ drops, networks: [change] }));
+    expect(findings.map(({ summary }) => summary)).toEqual([
+      "A legacy iptables rule drops incoming TCP packets from port 443",
+    ]);
+  });
+
   test("few packets among many to ports where nobody listens are noise, others are not", () => {
     const read = (
       fields: Partial<DropFact>,

@@ -4,7 +4,8 @@ import type { Finding } from "../../../src/diagnose/finding.ts";
 import type { Rule } from "../../../src/diagnose/rule.ts";
 import { diagnoseRetransmits } from "../../../src/diagnose/rules/retrans/diagnose.ts";
 import type { ResetFlow, RetransFlow } from "../../../src/diagnose/rules/retrans/facts.ts";
-import { tellTargets } from "../../../src/diagnose/rules/retrans/words.ts";
+import { makeNetwork } from "../diagnose/support.ts";
+import { tellSentAgain, tellTargets } from "../../../src/diagnose/rules/retrans/words.ts";
 
 const NETNS = 4026532000;
 
@@ -85,6 +86,58 @@ const firewall: Rule = {
 
 const examine = (flows: RetransFlow[], resets: ResetFlow[] = [], rules: readonly Rule[] = [firewall]) =>
   diagnoseRetransmits({ facts: makeFacts(flows.flatMap((flow) => flow.drops)), flows, resets }, rules);
+
+describe("closed windows", () => {
+  const moved = (inode: number, name: string, deltas: Readonly<Record<string, number>>) =>
+    makeNetwork({ inode, name, counters: deltas });
+
+  it("tells a sender that only probes, and where on this machine the reader is", () => {
+    const networks = [
+      moved(NETNS, "web", { TcpExtTCPWinProbe: 4 }),
+      moved(NETNS + 1, "db", { TcpExtTCPToZeroWindowAdv: 3, TcpExtTCPFromZeroWindowAdv: 2 }),
+      moved(NETNS + 2, "idle", {
+        TcpExtTCPToZeroWindowAdv: 2,
+        TcpExtTCPFromZeroWindowAdv: 2,
+        TcpExtTCPWinProbe: 1,
+      }),
+    ];
+    const findings = diagnoseRetransmits({ facts: { ...makeFacts(), networks }, flows: [], resets: [] });
+    expect(findings).toMatchObject([{ id: "retrans-zero-window", severity: "suspicious", count: 4 }]);
+    expect(findings[0]?.evidence[1]).toMatch(/^windows closed in \S.* and not opened again: 1 time$/);
+    expect(findings[0]?.evidence).toHaveLength(2);
+    expect(findings[0]?.check[0]).toContain("ip netns exec web ss -tnop state established");
+  });
+});
+
+describe("loss with nothing dropped here", () => {
+  it("keeps far ends on this machine apart: only of the others it is the path", () => {
+    const networks = [makeNetwork({ inode: NETNS + 1, name: "db", addresses: ["10.0.0.2"] })];
+    const flows = [makeFlow(), makeFlow({ destination: "192.0.2.7", sourcePort: 40_001 })];
+    const findings = diagnoseRetransmits({ facts: { ...makeFacts(), networks }, flows, resets: [] });
+    expect(findings.map(({ summary }) => summary)).toEqual([
+      'Segments from namespace "web" to 192.0.2.7:443 get lost beyond this host',
+      'namespace "web" sends again to 10.0.0.2:443, which is on this machine, and nothing was seen to be dropped',
+    ]);
+  });
+});
+
+describe("words", () => {
+  it("names the far end of a connection by the end that sends more", () => {
+    const back = makeFlow({
+      source: "10.0.0.2",
+      sourcePort: 443,
+      destination: "10.0.0.1",
+      destinationPort: 40000,
+      segments: 1,
+    });
+    expect(tellSentAgain([back, makeFlow()])).toBe(
+      "91 segments of 1 connection to 10.0.0.2:443 were sent again",
+    );
+    expect(tellSentAgain([makeFlow({ segments: 1 })])).toBe(
+      "1 segment of 1 connection to 10.0.0.2:443 was sent again",
+    );
+  });
+});
 
 describe("loss on this host", () => {
   it("is told by the rule behind it, with the connections that paid", () => {

@@ -41,7 +41,9 @@ export function tellRule(
       ? `every ${ordinal(every)} of the `
       : "";
   const all = isAll && every === null && (match.isComplete || isRandom) ? "all " : "";
-  const packets = tellPackets(hookOf(rule.hooks, drops), drops, all !== "");
+  // What comes back from a service goes to ports that say nothing.
+  const end = /(?:--sports?|--source-ports?|\bsport) /.test(rule.text) ? "from" : "to";
+  const packets = tellPackets(hookOf(rule.hooks, drops), drops, all !== "", end);
   return `${subject} ${adverb}${isPast ? pastVerbOf(rule) : verbOf(rule)} ${share}${all}${packets}${qualifierOf(rule)}${isRandom ? " at random" : ""}`;
 }
 
@@ -55,13 +57,19 @@ export function tellPolicy({ chain }: PolicySuspect, drops: readonly DropFact[],
 }
 
 /** "incoming UDP packets to port 53", as far as all drops agree. */
-export function tellPackets(hook: Hook | null, drops: readonly DropFact[], isAll: boolean): string {
+export function tellPackets(
+  hook: Hook | null,
+  drops: readonly DropFact[],
+  isAll: boolean,
+  end: "to" | "from" = "to",
+): string {
   const direction = hook === null ? "" : `${DIRECTIONS[hook]} `;
   if (isAll) return `${direction}packets`;
   const proto = same(drops, (drop) => drop.proto);
-  const port = proto === "tcp" || proto === "udp" ? same(drops, (drop) => drop.destinationPort) : null;
+  const pick = (drop: DropFact) => (end === "to" ? drop.destinationPort : drop.sourcePort);
+  const port = proto === "tcp" || proto === "udp" ? same(drops, pick) : null;
   const name = proto === null ? "" : `${nameProtocol(proto)} `;
-  return `${direction}${name}packets${port === null ? "" : ` to port ${port}`}`;
+  return `${direction}${name}packets${port === null ? "" : ` ${end} port ${port}`}`;
 }
 
 function nameProtocol(proto: string): string {

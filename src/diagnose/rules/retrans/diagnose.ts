@@ -6,6 +6,7 @@ import { fullQueueHere, noAnswer, unansweredSynAck } from "./handshake.ts";
 import { localDrops } from "./local-drops.ts";
 import { noRoute, pathLoss, spurious } from "./path.ts";
 import { examineResets } from "./resets.ts";
+import { examineWindows } from "./windows.ts";
 
 const HARM: Readonly<Record<Severity, number>> = { problem: 0, suspicious: 1, info: 2 };
 
@@ -23,7 +24,7 @@ export function diagnoseRetransmits(facts: RetransFacts, dropRules: readonly Rul
     spurious,
     pathLoss,
   ];
-  const findings = examineResets(facts);
+  const findings = [...examineResets(facts), ...examineWindows(facts.facts)];
   let open = facts.flows;
   for (const rule of rules) {
     const explained = rule.examine(facts, open);

@@ -124,8 +124,13 @@ export const pathLoss: RetransRule = {
   examine({ facts }, open) {
     const flows = open.filter((flow) => flow.segments > 0);
     if (flows.length === 0) return NOTHING;
+    // A far end on this machine is no path: what is true of one says nothing about the other.
+    const isHere = (flow: RetransFlow) => findFarEnd(facts, flow) !== null;
     const findings = [...Map.groupBy(flows, (flow) => flow.netns)].flatMap(([netns, all]) =>
-      splitByWorst(all).map((group) => tellPath(facts, netns, group)),
+      [all.filter((flow) => !isHere(flow)), all.filter(isHere)]
+        .filter((some) => some.length > 0)
+        .flatMap(splitByWorst)
+        .map((group) => tellPath(facts, netns, group)),
     );
     return { findings, flows };
   },

@@ -65,10 +65,15 @@ function connectionOf({ source, sourcePort, destination, destinationPort }: Retr
   return [`${source} ${sourcePort}`, `${destination} ${destinationPort}`].sort().join(" ");
 }
 
+/** The flows of each connection, the end that sent more first; the connections with most first. */
+function groupEnds(flows: readonly RetransFlow[]): RetransFlow[][] {
+  const ends = [...flows].sort((a, b) => b.segments - a.segments);
+  return [...Map.groupBy(ends, connectionOf).values()];
+}
+
 /** `10.0.0.1:40000 → 10.0.0.2:443` of the connections with most segments, seen from the end that sent more. */
 export function listFlows(flows: readonly RetransFlow[], most = 3): string {
-  const ends = [...flows].sort((a, b) => b.segments - a.segments);
-  const connections = [...Map.groupBy(ends, connectionOf).values()];
+  const connections = groupEnds(flows);
   const shown = connections
     .slice(0, most)
     .flatMap(([first, ...others]) =>
@@ -130,8 +135,9 @@ export function tellPattern(flows: readonly RetransFlow[]): string[] {
 
 /** `41 segments of 3 connections to 10.0.0.2:443`. */
 export function tellWhat(flows: readonly RetransFlow[]): string {
-  const connections = Map.groupBy(flows, connectionOf).size;
-  return `${plural(countSegments(flows), "segment")} of ${plural(connections, "connection")} to ${tellTargets(flows)}`;
+  const connections = groupEnds(flows);
+  const main = connections.flatMap(([first]) => first ?? []);
+  return `${plural(countSegments(flows), "segment")} of ${plural(connections.length, "connection")} to ${tellTargets(main)}`;
 }
 
 /** The same with its verb: `… were sent again`. */
