@@ -23,14 +23,19 @@ export function tellNetns(facts: Facts, inode: number | null): string {
 
 /** The namespace of this machine that has `address`; null when none, or several (10.88.0.1 in two of them) have it. */
 export function findAddress(facts: Facts, address: string | null): NetDelta | null {
-  if (address === null || isLoopback(address)) return null;
-  const owners = facts.networks.filter(
+  const owners = address === null ? [] : findAddresses(facts, address);
+  return owners.length === 1 ? (owners[0] ?? null) : null;
+}
+
+/** All namespaces of this machine that have `address`. */
+export function findAddresses(facts: Facts, address: string): readonly NetDelta[] {
+  if (isLoopback(address)) return [];
+  return facts.networks.filter(
     (network) =>
       network.state.configuration?.routes?.some(
         (route) => route.type === "local" && route.destination === address,
       ) ?? false,
   );
-  return owners.length === 1 ? (owners[0] ?? null) : null;
 }
 
 export function isLoopback(address: string): boolean {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { changeOf } from "../../../src/evidence/change.ts";
+import type { NetDelta } from "../../../src/evidence/net/types.ts";
 import { examine, makeLink, makePolicyRule, makeRoute, outline } from "./network-support.ts";
 import { makeDrop, makeFacts, makeInterface, makeNetwork, NETNS } from "./support.ts";
 
@@ -291,5 +292,90 @@ describe("neighbours", () => {
     const [finding] = examine(makeFacts({ drops: [drop], networks: [near, far] }));
     expect(finding).toMatchObject({ id: "neighbour-unresolved", severity: "problem" });
     expect(finding?.fix[0]).toBe("ip netns exec far ip link set dev eth0 mtu 1500");
+  });
+});
+
+describe("what a socket or a setting is in the way of", () => {
+  const group = makeDrop({
+    reason: "NOT_SPECIFIED",
+    location: "ip_rcv_finish_core",
+    destination: "239.1.2.4",
+    destinationPort: 5007,
+    count: 40,
+  });
+  const socket = {
+    protocol: "udp" as const,
+    family: "ipv4" as const,
+    local: "0.0.0.0",
+    localPort: 5007,
+    remote: "0.0.0.0",
+    remotePort: 0,
+    receiveQueue: 0,
+    sendQueue: 0,
+    uid: 0,
+    inode: 77,
+    drops: 0,
+    receiveBuffer: null,
+  };
+
+  test("a program that holds the port of a group but has not joined it is named", () => {
+    const facts = (localPort: number) =>
+      makeFacts({
+        drops: [group],
+        networks: [network({ counterState: { datagramSockets: [{ ...socket, localPort }] } })],
+        owners: new Map([[77, { pid: 12, comm: "feed" }]]),
+      });
+    const [finding] = examine(facts(5007));
+    expect(finding).toMatchObject({ id: "multicast-not-joined", severity: "suspicious" });
+    expect(finding?.summary).toContain(
+      "feed (pid 12) holds their port 5007 but has not joined the group on eth0",
+    );
+    expect(outline(facts(5008))).toEqual(["multicast-not-joined info 40"]);
+  });
+
+  test("arp_ignore explains why nobody answers for an address of another device", () => {
+    const far = network({
+      inode: NETNS + 1,
+      name: "far",
+      sysctls: { "net.ipv4.conf.all.arp_ignore": "1", "net.ipv4.conf.eth0.arp_ignore": "0" },
+      configuration: {
+        links: [makeLink({ name: "lo", type: "loopback" }), makeLink()],
+        routes: [makeRoute("10.0.0.77", { type: "local", table: "local", dev: "lo" })],
+      },
+    });
+    const drop = makeDrop({
+      reason: "NEIGH_FAILED",
+      location: "neigh_invalidate",
+      destination: "10.0.0.77",
+      count: 6,
+    });
+    const [finding] = examine(
+      makeFacts({ drops: [drop], networks: [network({ configuration: { links: [makeLink()] } }), far] }),
+    );
+    expect(finding?.evidence.join()).toContain(
+      "net.ipv4.conf.all.arp_ignore is 1: eth0 does not answer for addresses of other devices",
+    );
+    expect(finding?.fix).toEqual(["ip netns exec far sysctl -w net.ipv4.conf.all.arp_ignore=0"]);
+  });
+
+  test("address translation that leads packets where they cannot go is told", () => {
+    const rule = {
+      tool: "iptables",
+      text: "-A PREROUTING -p udp -j DNAT --to-destination 10.9.9.9:53",
+      verdicts: [{ kind: "other", target: "DNAT" }],
+      packets: changeOf(0, 3),
+    } as unknown as NetDelta["rules"][number];
+    const [finding] = examine(
+      makeFacts({
+        drops: [
+          makeDrop({ reason: "IP_INADDRERRORS", location: "ip_error", destination: "10.9.9.9", count: 30 }),
+        ],
+        networks: [network({ sysctls: { "net.ipv4.conf.all.forwarding": "0" }, delta: { rules: [rule] } })],
+      }),
+    );
+    expect(finding?.id).toBe("forwarding-off");
+    expect(finding?.evidence.join()).toContain(
+      "address translation sends packets to 10.9.9.9: -A PREROUTING -p udp -j DNAT --to-destination 10.9.9.9:53 (+3)",
+    );
   });
 });

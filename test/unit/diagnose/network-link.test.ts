@@ -54,6 +54,25 @@ describe("queues", () => {
     expect(finding?.fix[0]).toBe("ip netns exec web ip link set dev eth0 txqueuelen 2048");
   });
 
+  test("that are gone, or were read at one end only, are named all the same; one that nobody saw is said to be unknown", () => {
+    const drop = makeDrop({ reason: "QDISC_DROP", location: "__dev_queue_xmit", count: 50 });
+    const netem = makeQdisc("netem", { options: { "loss-random.loss": "0.3", limit: "1000" }, drops: 4 });
+    const gone = { links: [], qdiscs: [netem], filters: [], refusals: [], policyRules: [] };
+    const about = (fields: Parameters<typeof makeNetwork>[0]) =>
+      examine(makeFacts({ drops: [drop], networks: [makeNetwork(fields)] }))[0];
+    const removed = about({ delta: { gone } });
+    expect(removed).toMatchObject({ id: "qdisc-netem", severity: "problem", count: 50 });
+    expect(removed?.summary).toContain("(netem 8001:) dropped packets, and was taken away during the run");
+    expect(removed?.fix).toEqual([expect.stringContaining("# nothing to do")]);
+    const unread = about({ delta: { isEndUnread: true }, configuration: { qdiscs: [netem] } });
+    expect(unread).toMatchObject({
+      id: "qdisc-netem",
+      fix: ["ip netns exec web tc qdisc del dev eth0 root"],
+    });
+    const unknown = about({ configuration: { qdiscs: [makeQdisc("noqueue", { handle: "0:" })] } });
+    expect(unknown).toMatchObject({ id: "qdisc-unknown", severity: "suspicious", count: 50 });
+  });
+
   test("the drops of an edge (clsact) are its filters', not a queue's", () => {
     const edge = makeQueue(makeQdisc("clsact", { handle: "ffff:", parent: "ffff:fff1" }), 100, 0);
     expect(outline(facts([edge]))).toEqual([]);

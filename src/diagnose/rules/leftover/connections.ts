@@ -5,7 +5,7 @@ import { inNetns } from "../../commands.ts";
 import { counterDelta, type Facts } from "../../facts.ts";
 import type { Finding } from "../../finding.ts";
 import type { Ledger, Rule } from "../../rule.ts";
-import { findAddress, findPlace, nameNetns, tellNetns } from "../../where.ts";
+import { findAddresses, findPlace, nameNetns, tellNetns } from "../../where.ts";
 
 /** Paths through the internet lose up to one in a hundred on a good day; a server nobody complains about stays below it. */
 const RETRANSMITTED = { least: 20, share: 0.01 };
@@ -49,8 +49,8 @@ function findExplained(facts: Facts): Set<number> {
     if (addresses.size > MAX_ADDRESSES) break;
   }
   for (const address of addresses) {
-    const network = findAddress(facts, address);
-    if (network !== null) inodes.add(network.netns.inode);
+    // Of several that have the address it may be any.
+    for (const { netns } of findAddresses(facts, address)) inodes.add(netns.inode);
   }
   return inodes;
 }

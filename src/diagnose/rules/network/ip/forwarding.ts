@@ -12,6 +12,7 @@ import { familyOf, rangeOf, type Family } from "../support/addresses.ts";
 import { deviceKey, readDeviceSetting } from "../support/devices.ts";
 import { isFreedAt, openDrops, tellFlows } from "../support/drops.ts";
 import { makeFinding } from "../support/finding.ts";
+import { tellTranslation } from "../support/translation.ts";
 import { createRouter } from "../support/routing.ts";
 
 /** A switch that forgot a MAC address floods a few packets to everybody; somebody who counts on this host sends more. */
@@ -82,6 +83,7 @@ function tell(facts: Facts, network: NetDelta | null, family: Family, drops: rea
     evidence: [
       `in ${tellNetns(facts, netns)}${dev === null ? "" : `, received on ${dev}`}`,
       switches.text === null || switches.state === "off" ? switches.text : `${switches.text} by now`,
+      tellTranslation(network, target),
       isNeighbour
         ? `${target} belongs to the network on ${dev}: it may be an address that this host had and lost`
         : null,

@@ -8,7 +8,17 @@ import type { Finding } from "../../../finding.ts";
 import type { Rule } from "../../../rule.ts";
 import { findPlace, tellNetns } from "../../../where.ts";
 import { familyOf } from "../support/addresses.ts";
-import { findLink, isUp, lacksCarrier, otherEnd, setLink, tellDevice } from "../support/devices.ts";
+import {
+  deviceKey,
+  findLink,
+  isUp,
+  lacksCarrier,
+  linksOf,
+  otherEnd,
+  readDeviceSetting,
+  setLink,
+  tellDevice,
+} from "../support/devices.ts";
 import { openDrops, tellFlows } from "../support/drops.ts";
 import { makeFinding } from "../support/finding.ts";
 import { createRouters, hopsOf, type Router } from "../support/routing.ts";
@@ -135,6 +145,33 @@ function findSilenced(
   };
 }
 
+/** `arp_ignore`: from 1 on only addresses of the device that was asked are answered for, from 8 on none (Documentation/networking/ip-sysctl.rst). */
+function tellIgnored(
+  facts: Facts,
+  network: NetDelta,
+  owner: string,
+  address: string,
+): { readonly text: string; readonly fix: readonly string[] } | null {
+  const netns = network.netns.inode;
+  const read = (dev: string): number => readDeviceSetting(network, "ipv4", dev, "arp_ignore") ?? 0;
+  const asked = linksOf(network)
+    .filter((link) => link.name !== "lo" && isUp(link))
+    .find(({ name }) => {
+      const mode = Math.max(read("all"), read(name));
+      return mode === 8 || (mode > 0 && name !== owner);
+    });
+  if (familyOf(address) !== "ipv4" || asked === undefined) return null;
+  const settings = ["all", asked.name]
+    .map((dev) => ({ name: `net.ipv4.conf.${deviceKey(dev)}.arp_ignore`, value: read(dev) }))
+    .filter(({ value }) => value > 0);
+  const told = settings.map(({ name, value }) => `${name} is ${value}`).join(", ");
+  const off = settings.map(({ name }) => quoteShell(`${name}=0`)).join(" ");
+  return {
+    text: `, and ${told}: ${asked.name} does not answer for addresses of other devices`,
+    fix: [inNetns(findPlace(facts, netns), `sysctl -w ${off}`)],
+  };
+}
+
 /** Where that address lives on this machine, and why the device there does not answer. */
 function findOwner(
   facts: Facts,
@@ -156,6 +193,8 @@ function findOwner(
       };
     if (!isUp(link))
       return { text: `${where}, which is down`, fix: [setLink(facts, netns, link.name, "up")] };
+    const ignored = tellIgnored(facts, network, link.name, address);
+    if (ignored !== null) return { text: `${where}${ignored.text}`, fix: ignored.fix };
     return {
       text: `${where}: the two are not connected, or something between them takes the questions away`,
       fix: [],

@@ -97,6 +97,7 @@ function tell(facts: Facts, netns: number | null, proto: string | null, drops: r
       inNetns(place, "ss -0wnp"),
     ],
     fix:
-      handler === undefined ? [] : [handler.fix.startsWith("#") ? handler.fix : inNetns(place, handler.fix)],
+      // A module is the whole host's.
+      handler === undefined ? [] : [handler.fix],
   });
 }

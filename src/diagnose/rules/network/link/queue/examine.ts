@@ -7,6 +7,7 @@ import type { Queue, QueueVerdict } from "./verdict.ts";
 const EXAMINERS: Readonly<Record<string, (input: Queue) => QueueVerdict>> = {
   tbf: examineTbf,
   netem: examineNetem,
+  blackhole: examineBlackhole,
   pfifo: examinePacketLimit,
   bfifo: examineByteLimit,
   pfifo_fast: examineDeviceQueue,
@@ -24,6 +25,12 @@ const EXAMINERS: Readonly<Record<string, (input: Queue) => QueueVerdict>> = {
 /** What its kind and settings say about why it dropped, and the commands that mend it. */
 export function examineQueue(input: Queue): QueueVerdict {
   return (EXAMINERS[input.queue.qdisc.kind] ?? examineOther)(input);
+}
+
+/** sch_blackhole: made to throw everything away. */
+function examineBlackhole({ queue: { qdisc } }: Queue): QueueVerdict {
+  const why = "it throws everything away, that is all it does";
+  return { id: "qdisc-blackhole", why, parameters: [], fix: [remove(qdisc)], isMeant: true, isNormal: false };
 }
 
 function examineOther(input: Queue): QueueVerdict {
