@@ -46,7 +46,7 @@ export function createProviders(netns: NetnsDirectory, first: number | null): Pr
         .map(({ inode, name, path }) => ({ inode, name, path: inode === own ? null : path }))
         .filter((target) => target.path !== null || target.inode === own)
         .sort((a, b) => Number(interesting.has(b.inode)) - Number(interesting.has(a.inode)));
-      // What is compared is read at both ends, how things are set up at the end.
+      // What is compared, and what may have dropped packets and be gone at the end, is read at both ends; how things are set up at the end.
       const read = await collectNet(targets.slice(0, MAX_NETWORKS), { brief: key === "before" });
       return [...read, ...targets.slice(MAX_NETWORKS).map((target) => leaveOut(target, LEFT_OUT))];
     },

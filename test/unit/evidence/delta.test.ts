@@ -43,6 +43,16 @@ describe("counters", () => {
     expect(unknown.datagramSockets).toEqual([]);
   });
 
+  it("claim no change where the run ended before its start was read", () => {
+    const [delta] = deltaNets(null, [server.after]);
+    expect(delta?.counters).toEqual([]);
+    expect(delta?.qdiscs).toEqual([]);
+    expect(delta?.interfaces.every(({ rxOk }) => rxOk.delta === null)).toBe(true);
+    expect(delta?.rules.every(({ packets, presence }) => packets.delta === null && presence === "both")).toBe(
+      true,
+    );
+  });
+
   it("are matched by namespace; one that is gone is known as it was, nothing of what it counted", () => {
     const deltas = deltaNets([server.before, client.before], [client.after]);
     expect(deltas.map((delta) => delta.netns.name)).toEqual(["evcli", "evsrv"]);
