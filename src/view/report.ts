@@ -87,25 +87,25 @@ function renderFinding(finding: Finding, number: number, style: Style): string[]
       lines.push(...renderDetail(index === 0 ? label : "", text, verbatim, 3, style)),
     );
   };
-  if (finding.netns !== null)
-    detail(
-      "in",
-      [`namespace ${finding.netns.name === null ? finding.netns.inode : `"${finding.netns.name}"`}`],
-      false,
-    );
+  const place =
+    finding.netns === null
+      ? null
+      : `namespace ${finding.netns.name === null ? finding.netns.inode : `"${finding.netns.name}"`}`;
+  if (place !== null) detail("in", [place], false);
   if (finding.rule !== undefined) {
     const { rule } = finding;
-    const place =
+    const at =
       rule.number === null ? (rule.handle === null ? "" : ` handle ${rule.handle}`) : ` #${rule.number}`;
     const backend = rule.backend === null || rule.backend === rule.tool ? "" : ` (${rule.backend})`;
     const family = rule.family === undefined ? "" : `${rule.family} `;
-    detail(
-      "rule",
-      [`${rule.tool}${backend} ${family}${rule.table}/${rule.chain}${place}:`, rule.text],
-      false,
-    );
+    detail("rule", [`${rule.tool}${backend} ${family}${rule.table}/${rule.chain}${at}:`, rule.text], false);
   }
-  detail("why", finding.evidence, false);
+  // The evidence of a record stands alone and names the place; here that is said already.
+  detail(
+    "why",
+    finding.evidence.filter((line) => line !== `in ${place}`),
+    false,
+  );
   detail("see", finding.check, true);
   detail("fix", finding.fix, true);
   return lines;
