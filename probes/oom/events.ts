@@ -1,3 +1,4 @@
+import { FORKED_WITHOUT_EXEC, TICKS_PER_SECOND } from "../../src/host/process-stat.ts";
 /** One victim as the kernel told it when it was chosen. Sizes in bytes, null where this kernel does not give them. */
 export interface VictimEvent {
   /** Seconds since boot. */
@@ -99,19 +100,17 @@ export function parseEvent(text: string, pageSize: number): OomEvent | null {
   return null;
 }
 
-/** A process that was forked and has run no other program yet (linux/sched.h): what it holds may be its parent's. */
-const PF_FORKNOEXEC = 0x40;
 /** The two clocks of a machine that was never asleep differ by less (ns): of one that was, it is not known which of them `nsecs` follows. */
 const NEVER_ASLEEP = 10_000_000;
 /** Nanoseconds in a tick of /proc/PID/stat. */
-const TICK = 10_000_000;
+const TICK = 1e9 / TICKS_PER_SECOND;
 
 /** Null as the event: nothing that its age says of its memory. */
 function parseBirth(text: string): OomEvent | null {
   const figures = numbers(text.split("\t"));
   if (figures?.length !== 5) return null;
   const [pid = 0, nsecs = 0, boot = 0, monotonic = 0, flags = 0] = figures;
-  const isKnown = (flags & PF_FORKNOEXEC) === 0 && boot - monotonic < NEVER_ASLEEP && nsecs >= boot;
+  const isKnown = (flags & FORKED_WITHOUT_EXEC) === 0 && boot - monotonic < NEVER_ASLEEP && nsecs >= boot;
   const event = { pid, age: (nsecs - boot) / 1e9, startTicks: Math.floor(boot / TICK) };
   return { kind: "birth", event: isKnown ? event : null };
 }

@@ -196,6 +196,11 @@ export interface OomGroup {
   leaderPid: number | null;
 }
 
+/** A process that died because another one of its group was chosen: nothing that it held was the reason. */
+export function isFollower({ group, victim }: Pick<OomReport, "group" | "victim">): boolean {
+  return group !== null && group.leaderPid !== victim.pid;
+}
+
 /** One kill with all that is known of it. */
 export interface OomReport extends OomRecord {
   time: KernelTime | null;

@@ -1,4 +1,5 @@
 import { parseKmsgRecord } from "../../src/evidence/kernel-log/kmsg.ts";
+import { compareSeverity } from "../../src/diagnose/order.ts";
 import type {
   EndInfo,
   Fact,
@@ -14,7 +15,7 @@ import { parseEvent } from "./events.ts";
 import { readLines, SAVED_LOG } from "./kernel-line.ts";
 import { sayName, sayProcess } from "./log/words.ts";
 import { createOomParser } from "./log/parse.ts";
-import { createOomSummariser, sortFindings } from "./log/summarise.ts";
+import { createOomSummariser } from "./log/summarise.ts";
 import { cgroupQuestion, createKillJoiner, type JoinedKill } from "./pending.ts";
 import { createProfileBook } from "./profiles.ts";
 import type { OomReport } from "./record.ts";
@@ -249,7 +250,7 @@ export function runOom(context: RunContext): ProbeRun {
       }
       const { notes } = parser;
       const result = summariser.result(notes);
-      const findings = sortFindings([...result.findings, ...sigkills.findings(samples.total)]);
+      const findings = [...result.findings, ...sigkills.findings(samples.total)].sort(compareSeverity);
       const summary: JsonObject = {
         kills,
         byCgroup: result.byCgroup,

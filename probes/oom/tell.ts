@@ -1,7 +1,7 @@
 import { secondsOf } from "../../src/evidence/kernel-log/line.ts";
 import { describeKill } from "./log/describe.ts";
 import { REPEAT_SECONDS } from "./log/facts.ts";
-import type { OomReport } from "./record.ts";
+import { isFollower, type OomReport } from "./record.ts";
 import type { SampleBook } from "./samples.ts";
 import { scopeKey } from "./words.ts";
 
@@ -28,8 +28,7 @@ export function createTeller({ start, isSaved, samples }: TellerOptions): Teller
 
   function repeatsOf(report: OomReport, key: string, at: number): { count: number; seconds: number } | null {
     // A group that dies together is one kill.
-    const follows = report.group !== null && report.group.leaderPid !== report.victim.pid;
-    if (scopeKey(report) === "(unknown)" || follows) return null;
+    if (scopeKey(report) === "(unknown)" || isFollower(report)) return null;
     const seconds = report.monotonic ?? (report.time === null ? null : secondsOf(report.time)) ?? at;
     const recent = (times.get(key) ?? []).filter((time) => Math.abs(seconds - time) <= REPEAT_SECONDS);
     recent.push(seconds);

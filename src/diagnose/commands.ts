@@ -9,7 +9,7 @@ export function netnsPrefix(place: Place | null): string {
   return path === null ? "" : `nsenter --net=${quoteShell(path)} `;
 }
 
-/** `command` as it has to be typed to run in that namespace. */
+/** `command` as it has to be typed to run in that namespace; advice (`# …`) runs nowhere and stays as it is. */
 export function inNetns(place: Place | null, command: string): string {
-  return `${netnsPrefix(place)}${command}`;
+  return command.startsWith("#") ? command : `${netnsPrefix(place)}${command}`;
 }

@@ -25,3 +25,11 @@ function kindOf({ id }: Finding): number {
 export function compareHarm(a: Finding, b: Finding): number {
   return SEVERITY[a.severity] - SEVERITY[b.severity] || kindOf(a) - kindOf(b) || b.count - a.count;
 }
+
+/** Where all findings are of one kind of harm: what is proven first, then what counts most. */
+export function compareSeverity(
+  a: Pick<Finding, "severity" | "count">,
+  b: Pick<Finding, "severity" | "count">,
+): number {
+  return SEVERITY[a.severity] - SEVERITY[b.severity] || b.count - a.count;
+}

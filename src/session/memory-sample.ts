@@ -1,5 +1,6 @@
 import { readdir, readFile } from "node:fs/promises";
 import { performance } from "node:perf_hooks";
+import { FORKED_WITHOUT_EXEC, TICKS_PER_SECOND } from "../host/process-stat.ts";
 import type { Json } from "../probe/define.ts";
 import { parsePressure, type MemoryCgroups } from "./memory-cgroups.ts";
 
@@ -10,10 +11,6 @@ const CHUNK = 64;
 
 /** Processes younger than this (seconds) are told with their age. */
 const YOUNG = 180;
-/** /proc/PID/stat counts in hundredths of a second on everything that runs Node. */
-const TICKS = 100;
-/** A process that was forked and has run no other program yet (linux/sched.h): what it holds may be its parent's. */
-const PF_FORKNOEXEC = 0x40;
 
 /** Pid, start, resident bytes, name, and the age where it says something. */
 type Seen = [number, number, number, string] | [number, number, number, string, number];
@@ -70,10 +67,10 @@ async function readProcess(pid: string, pageSize: number, uptime: number): Promi
   const pages = Number(rest[21]);
   if (!Number.isFinite(start) || !Number.isFinite(pages)) return null;
   const comm = text.slice(text.indexOf("(") + 1, end);
-  const age = uptime - start / TICKS;
-  const isTold = (Number(rest[6]) & PF_FORKNOEXEC) === 0 && age >= 0 && age < YOUNG;
+  const age = uptime - start / TICKS_PER_SECOND;
+  const isTold = (Number(rest[6]) & FORKED_WITHOUT_EXEC) === 0 && age >= 0 && age < YOUNG;
   return isTold
-    ? [Number(pid), start, pages * pageSize, comm, Math.round(age * TICKS) / TICKS]
+    ? [Number(pid), start, pages * pageSize, comm, Math.round(age * TICKS_PER_SECOND) / TICKS_PER_SECOND]
     : [Number(pid), start, pages * pageSize, comm];
 }
 

@@ -1,5 +1,5 @@
 import { formatBytes, formatCount, formatSeconds, plural } from "../../../src/text/format.ts";
-import type { OomReport, OomTask } from "../record.ts";
+import { isFollower, type OomReport, type OomTask } from "../record.ts";
 import { findOwner } from "./cgroup-owner.ts";
 import { findHolders, type Holder } from "./holders.ts";
 import { ordinal, roundUpSize, sayBytes, sayName, sayProcess, sayShare } from "./words.ts";
@@ -114,11 +114,6 @@ function sayNext(report: OomReport, context: KillContext): string {
   return `${figures === "" ? "" : `${figures[0]?.toUpperCase() ?? ""}${figures.slice(1)}. `}${sayAdvice(report)}`;
 }
 
-/** A process that died because another one of its group was chosen: nothing that it held was the reason. */
-function follows({ group, victim }: OomReport): boolean {
-  return group !== null && group.leaderPid !== null && group.leaderPid !== victim.pid;
-}
-
 function sayAdvice(report: OomReport): string {
   const { scope, memory, victim } = report;
   if (report.order === -1) return "Nothing: memory had not run out";
@@ -157,7 +152,7 @@ function describeFollower(report: OomReport, when: string): string[] {
 export function describeKill(report: OomReport, context: KillContext): string[] {
   const { victim } = report;
   const when = context.when === null ? "" : `${context.when}  `;
-  if (follows(report)) return describeFollower(report, when);
+  if (isFollower(report) && report.group?.leaderPid != null) return describeFollower(report, when);
   const holders = findHolders(report);
   const held = holders?.byName
     .slice(0, MAX_HOLDERS)

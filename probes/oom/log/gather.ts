@@ -1,5 +1,5 @@
 import { secondsOf } from "../../../src/evidence/kernel-log/line.ts";
-import type { OomReport } from "../record.ts";
+import { isFollower, type OomReport } from "../record.ts";
 import { findOwner } from "./cgroup-owner.ts";
 import { type OomGroupFacts, REPEAT_SECONDS } from "./facts.ts";
 import { neededBytes } from "./suggest.ts";
@@ -103,8 +103,7 @@ function addFacts(open: Open, report: OomReport): void {
   const { memory, scope } = report;
   facts.kills += 1;
   facts.last = report.time ?? facts.last;
-  const follower = report.group !== null && report.group.leaderPid !== report.victim.pid;
-  if (!follower) {
+  if (!isFollower(report)) {
     const { pid } = report.victim;
     if (facts.events > 0 && !(pid !== null && open.listed?.has(pid) === true)) facts.restarts += 1;
     facts.events += 1;

@@ -197,6 +197,11 @@ const SECTION =
 /** One counter of memory.stat: the bulk of a cgroup's report. */
 const STAT = /^[a-z_0-9]+ \d+$/;
 
+/** A function, with its module where it has one. */
+function nameFrame(name: string | undefined, module: string | undefined): string {
+  return `${name ?? ""}${module === undefined ? "" : ` [${module}]`}`;
+}
+
 /** Reads one record; leading blanks (a log pasted with an indent) mean nothing. Pure; the unknown is `other`. */
 export function classify(record: string): OomLine {
   const trimmed = record.charCodeAt(0) === 0x20 ? record.trimStart() : record;
@@ -212,16 +217,10 @@ export function classify(record: string): OomLine {
   if (frame !== null) {
     // "? " marks an address found on the stack that may be no caller.
     if (frame[1] !== undefined) return OTHER;
-    const module = frame[3] === undefined ? "" : ` [${frame[3]}]`;
-    return { kind: "frame", name: `${frame[2] ?? ""}${module}`, pair: false };
+    return { kind: "frame", name: nameFrame(frame[2], frame[3]), pair: false };
   }
   const pair = text.includes(" from ") ? CALLER.exec(text) : null;
-  if (pair !== null)
-    return {
-      kind: "frame",
-      name: `${pair[1] ?? ""}${pair[2] === undefined ? "" : ` [${pair[2]}]`}`,
-      pair: true,
-    };
+  if (pair !== null) return { kind: "frame", name: nameFrame(pair[1], pair[2]), pair: true };
   if (RARE.test(text)) {
     const event = parseEvent(text);
     if (event !== null) return event;

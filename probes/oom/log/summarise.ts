@@ -1,3 +1,4 @@
+import { compareSeverity } from "../../../src/diagnose/order.ts";
 import type { OomReport } from "../record.ts";
 import type { OomGroupFacts } from "./facts.ts";
 import type { OomFinding } from "./finding.ts";
@@ -50,15 +51,6 @@ const RULES: readonly OomRule[] = [
   manual,
 ];
 
-const ORDER = { problem: 0, suspicious: 1, info: 2 } as const;
-
-/** The worst first, then what counts most. */
-export function sortFindings<Item extends Pick<OomFinding, "severity" | "count">>(
-  findings: readonly Item[],
-): Item[] {
-  return findings.toSorted((a, b) => ORDER[a.severity] - ORDER[b.severity] || b.count - a.count);
-}
-
 function keyOf(group: OomGroupFacts): string {
   if (group.kind === "memcg") return group.cgroup ?? "(unknown)";
   return group.kind === null ? "(unknown)" : "(host)";
@@ -88,7 +80,7 @@ export function createOomSummariser(): OomSummariser {
         kills: gatherer.kills,
         byCgroup: Object.fromEntries(byCgroup),
         groups,
-        findings: sortFindings(findings),
+        findings: findings.toSorted(compareSeverity),
         ungrouped: gatherer.dropped,
       };
     },

@@ -1,7 +1,5 @@
+import { TICKS_PER_SECOND } from "../../host/process-stat.ts";
 import type { MountedDisk, ReceivedPackets } from "./types.ts";
-
-/** Ticks a second in which /proc/PID/stat counts (USER_HZ: 100 on everything this runs on). */
-const TICKS_PER_SECOND = 100;
 
 /** PF_KTHREAD of include/linux/sched.h. */
 const KERNEL_THREAD = 0x200000;

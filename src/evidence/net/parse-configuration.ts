@@ -11,16 +11,13 @@ import { parseNft } from "./parse/nft.ts";
 import { NO_TEXTS, parseNftTexts } from "./parse/nft-text.ts";
 import { parseProcSockets, toListener as fromProcSocket } from "./parse/proc-sockets.ts";
 import { parseQdiscs } from "./parse/qdiscs.ts";
-import { parsePolicyRules, parseRoutes } from "./parse/routes.ts";
+import { parsePolicyRules, parseRoutes, REFUSALS } from "./parse/routes.ts";
 import { parseSs, toListener } from "./parse/ss.ts";
 import { parseSysctls } from "./parse/sysctls.ts";
 import { parseToolJson } from "./parse/json.ts";
 import { asRecords, type Parsed } from "./parse/values.ts";
 import type { SectionReader } from "./section-reader.ts";
 import type { DriverStats, Listener, NetConfiguration, PolicyRule, TrafficFilter } from "./types.ts";
-
-/** Types of routes that drop what they are asked for. */
-const REFUSALS = new Set(["blackhole", "unreachable", "prohibit"]);
 
 /** The tools' part of a namespace; null where none of it was taken. */
 export function parseConfiguration(raw: RawNet, reader: SectionReader): NetConfiguration | null {

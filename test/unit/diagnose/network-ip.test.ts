@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { changeOf } from "../../../src/evidence/change.ts";
 import type { NetDelta } from "../../../src/evidence/net/types.ts";
 import { examine, makeLink, makePolicyRule, makeRoute, outline } from "./network-support.ts";
-import { makeDrop, makeFacts, makeInterface, makeNetwork, NETNS } from "./support.ts";
+import { makeDrop, makeFacts, makeInterface, makeNetwork, NETNS, makeDatagramSocket } from "./support.ts";
 
 const network = makeNetwork;
 
@@ -303,34 +303,26 @@ describe("what a socket or a setting is in the way of", () => {
     destinationPort: 5007,
     count: 40,
   });
-  const socket = {
-    protocol: "udp" as const,
-    family: "ipv4" as const,
-    local: "0.0.0.0",
-    localPort: 5007,
-    remote: "0.0.0.0",
-    remotePort: 0,
-    receiveQueue: 0,
-    sendQueue: 0,
-    uid: 0,
-    inode: 77,
-    drops: 0,
-    receiveBuffer: null,
-  };
+  const hold = (localPort: number, comm: string) =>
+    makeFacts({
+      drops: [group],
+      networks: [network({ counterState: { datagramSockets: [makeDatagramSocket({ localPort })] } })],
+      owners: new Map([[77, { pid: 12, comm }]]),
+    });
 
   test("a program that holds the port of a group but has not joined it is named", () => {
-    const facts = (localPort: number) =>
-      makeFacts({
-        drops: [group],
-        networks: [network({ counterState: { datagramSockets: [{ ...socket, localPort }] } })],
-        owners: new Map([[77, { pid: 12, comm: "feed" }]]),
-      });
-    const [finding] = examine(facts(5007));
+    const [finding] = examine(hold(5007, "feed"));
     expect(finding).toMatchObject({ id: "multicast-not-joined", severity: "suspicious" });
     expect(finding?.summary).toContain(
       "feed (pid 12) holds their port 5007 but has not joined the group on eth0",
     );
-    expect(outline(facts(5008))).toEqual(["multicast-not-joined info 40"]);
+    expect(outline(hold(5008, "feed"))).toEqual(["multicast-not-joined info 40"]);
+  });
+
+  test("what such a program calls itself cannot end the line of the advice", () => {
+    const [finding] = examine(hold(5007, "x\nreboot #"));
+    expect(finding?.fix).toHaveLength(1);
+    expect(finding?.fix.join("")).not.toContain("\n");
   });
 
   test("arp_ignore explains why nobody answers for an address of another device", () => {

@@ -1,5 +1,6 @@
 import type { DropFact, Facts, Place } from "../../../src/diagnose/facts.ts";
 import type {
+  DatagramSocket,
   InterfaceDelta,
   Listener,
   ListenerDelta,
@@ -152,6 +153,25 @@ export function makeListener(fields: Partial<ListenerDelta> & Pick<Listener, "po
     uid: 0,
     cgroup: "/",
     drops: changeOf(0, 0),
+    ...fields,
+  };
+}
+
+/** A UDP socket that anybody may send to, of inode 77. */
+export function makeDatagramSocket(fields: Partial<DatagramSocket> = {}): DatagramSocket {
+  return {
+    protocol: "udp",
+    family: "ipv4",
+    local: "0.0.0.0",
+    localPort: 5007,
+    remote: "0.0.0.0",
+    remotePort: 0,
+    receiveQueue: 0,
+    sendQueue: 0,
+    uid: 0,
+    inode: 77,
+    drops: 0,
+    receiveBuffer: null,
     ...fields,
   };
 }

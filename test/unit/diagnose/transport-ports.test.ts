@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { diagnose } from "../../../src/diagnose/diagnose.ts";
 import type { DropFact, Facts } from "../../../src/diagnose/facts.ts";
 import { TRANSPORT_RULES } from "../../../src/diagnose/rules/transport/index.ts";
-import { makeDrop, makeFacts, makeListener, makeNetwork, NETNS } from "./support.ts";
+import { makeDrop, makeFacts, makeListener, makeNetwork, NETNS, makeDatagramSocket } from "./support.ts";
 
 const examine = (facts: Facts) => diagnose(facts, TRANSPORT_RULES);
 const closed = (count: number, fields: Partial<DropFact> = {}) =>
@@ -159,20 +159,12 @@ describe("a closed port", () => {
 });
 
 test("a socket that is connected to another peer is named, not denied", () => {
-  const socket = {
-    protocol: "udp" as const,
-    family: "ipv4" as const,
+  const socket = makeDatagramSocket({
     local: "10.0.0.2",
     localPort: 5353,
     remote: "10.0.0.7",
     remotePort: 9999,
-    receiveQueue: 0,
-    sendQueue: 0,
-    uid: 0,
-    inode: 77,
-    drops: 0,
-    receiveBuffer: null,
-  };
+  });
   const networks = [makeNetwork({ counterState: { datagramSockets: [socket] } })];
   const owners = new Map([[77, { pid: 12, comm: "agent" }]]);
   const [finding] = examine(makeFacts({ drops: [closed(50)], networks, owners }));

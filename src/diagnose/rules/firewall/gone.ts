@@ -1,29 +1,30 @@
 import { formatCount } from "../../../text/format.ts";
 import type { DropFact, Place } from "../../facts.ts";
+import { NOTHING_TO_DO, WAS_REMOVED } from "../../gone.ts";
 import { listAll, listChain } from "./commands.ts";
+import { chainKey } from "./jumps.ts";
 import type { PolicySuspect, RuleSuspect } from "./suspect.ts";
 import { subjectOf, tellPolicy, tellRule } from "./words.ts";
 
 type Gone = RuleSuspect | PolicySuspect;
 
-export const GONE =
-  "# nothing to do: it is gone. Should it come back, look for what puts it there: nft monitor shows when";
+const OF_GONE_NETNS = "of a namespace that is gone by now";
+
+export const GONE = `${NOTHING_TO_DO}: nft monitor shows when`;
 
 /** "An iptables rule that was taken away during the run dropped incoming UDP packets to port 53". */
 export function tellGoneSummary(gone: Gone, drops: readonly DropFact[], isProven: boolean): string {
   const adverb = isProven ? "" : "probably ";
-  const when = gone.network.isGone
-    ? "of a namespace that is gone by now"
-    : "that was taken away during the run";
+  const when = gone.network.isGone ? OF_GONE_NETNS : `that ${WAS_REMOVED}`;
   if (gone.kind === "rule")
     return tellRule(gone, drops, { subject: `${subjectOf(gone.rule)} ${when}`, adverb, isPast: true });
   return tellPolicy(gone, drops, `(${tellPolicyChange(gone)}) ${adverb}dropped`);
 }
 
 function tellPolicyChange({ network, chain }: PolicySuspect): string {
-  if (network.isGone) return "of a namespace that is gone by now";
+  if (network.isGone) return OF_GONE_NETNS;
   return chain.presence === "removed"
-    ? "the chain was taken away during the run"
+    ? `the chain ${WAS_REMOVED}`
     : `drop at first, set to ${chain.policy ?? "accept"} during the run`;
 }
 
@@ -39,12 +40,7 @@ export function tellGone(gone: Gone): string {
 export function listRemains(netns: Place | null, gone: Gone): string {
   const place = gone.kind === "rule" ? gone.rule : gone.chain;
   const isThere = gone.network.chains.some(
-    (chain) =>
-      chain.presence !== "removed" &&
-      chain.tool === place.tool &&
-      chain.family === place.family &&
-      chain.table === place.table &&
-      chain.chain === place.chain,
+    (chain) => chain.presence !== "removed" && chainKey(chain) === chainKey(place),
   );
   return isThere ? listChain(netns, gone.network, place) : listAll(netns, gone.network, place);
 }

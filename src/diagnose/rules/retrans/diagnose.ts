@@ -1,4 +1,5 @@
-import type { Finding, Severity } from "../../finding.ts";
+import type { Finding } from "../../finding.ts";
+import { compareSeverity } from "../../order.ts";
 import type { Rule } from "../../rule.ts";
 import { RULES } from "../index.ts";
 import type { RetransFacts, RetransRule } from "./facts.ts";
@@ -7,8 +8,6 @@ import { localDrops } from "./local-drops.ts";
 import { noRoute, pathLoss, spurious } from "./path.ts";
 import { examineResets } from "./resets.ts";
 import { examineWindows } from "./windows.ts";
-
-const HARM: Readonly<Record<Severity, number>> = { problem: 0, suspicious: 1, info: 2 };
 
 /**
  * Why segments were sent again: what this host did itself first, what is left is the network's. Each connection is
@@ -32,5 +31,5 @@ export function diagnoseRetransmits(facts: RetransFacts, dropRules: readonly Rul
     const done = new Set(explained.flows);
     open = open.filter((flow) => !done.has(flow));
   }
-  return findings.sort((a, b) => HARM[a.severity] - HARM[b.severity] || b.count - a.count);
+  return findings.sort(compareSeverity);
 }

@@ -12,6 +12,9 @@ import {
   type Parsed,
 } from "./values.ts";
 
+/** Types of routes, and actions of policy rules, that refuse a packet. */
+export const REFUSALS: ReadonlySet<string> = new Set(["blackhole", "unreachable", "prohibit"]);
+
 /** Items of `ip -j -d route show table all`, which lists both families. */
 export function parseRoutes(items: readonly JsonRecord[]): Parsed<Route[]> {
   const routes = items.map(parseRoute).filter((route) => route !== null);

@@ -1,10 +1,9 @@
 import type { Change } from "../../change.ts";
 import type { Missing, NetnsId, Unread } from "./common.ts";
 import type { FirewallPlace, FirewallRule, Hook, Verdict } from "./firewall.ts";
-import type { Link } from "./link.ts";
-import type { Neighbour, PolicyRule, Route } from "./routing.ts";
-import type { Qdisc, TrafficFilter } from "./traffic.ts";
-import type { NetSnapshot } from "./snapshot.ts";
+import type { Neighbour } from "./routing.ts";
+import type { Qdisc } from "./traffic.ts";
+import type { NetConfiguration, NetSnapshot } from "./snapshot.ts";
 
 /** A counter that moved (contract: `counters`). */
 export type CounterDelta = {
@@ -182,11 +181,9 @@ export type TableDelta = { readonly [name: string]: Change };
 
 /** What was there at the start and is not at the end: it may have dropped packets in between, and how many it counted is lost. */
 export type Gone = {
-  readonly links: readonly Link[];
-  readonly qdiscs: readonly Qdisc[];
-  readonly filters: readonly TrafficFilter[];
-  readonly refusals: readonly Route[];
-  readonly policyRules: readonly PolicyRule[];
+  readonly [Part in "links" | "qdiscs" | "filters" | "refusals" | "policyRules"]: NonNullable<
+    NetConfiguration[Part]
+  >;
 };
 
 /** Everything that changed in one namespace, with what it looked like at the end. */

@@ -12,6 +12,7 @@ import { findPlace, tellNetns } from "../../../where.ts";
 import { findInterface, findLink, linksOf, otherEnd, setLink, tellDevice } from "../support/devices.ts";
 import { groupByDevice, isFreedAt, meanSize, openDrops, tellFlows } from "../support/drops.ts";
 import { makeFinding } from "../support/finding.ts";
+import { accountSender } from "../support/sender.ts";
 import { accountMtu, IPV6_LEAST_MTU } from "./mtu.ts";
 
 /** Fewer can be probes of a program that searches for the path's MTU. */
@@ -73,9 +74,7 @@ function tell(
   drops: readonly DropFact[],
 ): Finding {
   const netns = network.netns.inode;
-  // The sender on this host hears of it as ENOBUFS.
-  for (const name of ["IpOutDiscards", "UdpSndbufErrors", "Ip6OutDiscards", "Udp6SndbufErrors"])
-    ledger.account(netns, name);
+  accountSender(ledger, netns);
   const far = findNetwork(facts, peer.netns.inode);
   const lost6 = openDrops(facts, ledger).filter(
     (drop) =>

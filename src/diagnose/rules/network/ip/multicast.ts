@@ -6,6 +6,7 @@ import { counterDelta, findNetwork, type DropFact, type Facts } from "../../../f
 import type { Rule } from "../../../rule.ts";
 import { isVague } from "../../../select.ts";
 import { findPlace, tellNetns } from "../../../where.ts";
+import { tellOwner } from "../../transport/endpoints.ts";
 import { isMulticast } from "../support/addresses.ts";
 import { groupByDevice, isFreedAt, openDrops, tellFlows } from "../support/drops.ts";
 import { makeFinding } from "../support/finding.ts";
@@ -87,11 +88,7 @@ function tellWaiting(
         (local === destination || local === "0.0.0.0" || local === "::"),
     );
     if (socket === undefined) continue;
-    const owner = facts.owners.get(socket.inode);
-    return {
-      who: owner === undefined ? "a socket" : `${owner.comm} (pid ${owner.pid})`,
-      port: destinationPort,
-    };
+    return { who: tellOwner(facts, socket.inode), port: destinationPort };
   }
   return null;
 }

@@ -6,10 +6,9 @@ import { readSysctl } from "../../../where.ts";
 import { familyOf } from "../support/addresses.ts";
 import { openDrops, tellFlows } from "../support/drops.ts";
 import { makeFinding } from "../support/finding.ts";
+import { accountSender } from "../support/sender.ts";
 
 const OVERFLOW = /neighbou?r table overflow/i;
-
-const SENDERS = ["IpOutDiscards", "UdpSndbufErrors", "Ip6OutDiscards", "Udp6SndbufErrors"];
 
 /** NEIGH_CREATEFAIL, `table_fulls`: no room for one more neighbour. The table and its limit are the whole host's. */
 export const neighbourTable: Rule = {
@@ -28,9 +27,8 @@ export const neighbourTable: Rule = {
     if (drops.length === 0 && (fulls === 0 || facts.isFiltered)) return [];
     ledger.claim(drops);
     if (host !== null) ledger.account(host.netns.inode, `${table}.table_fulls`);
-    // The sender on this host hears of it as ENOBUFS.
     for (const netns of new Set(drops.map((drop) => drop.netns)))
-      if (netns !== null) for (const name of SENDERS) ledger.account(netns, name);
+      if (netns !== null) accountSender(ledger, netns);
     const family = table === "arp" ? "ipv4" : "ipv6";
     const limit = Number(readSysctl(facts, host, `net.${family}.neigh.default.gc_thresh3`) ?? Number.NaN);
     const entries = host?.state.counters.host?.[table]?.["entries"] ?? null;

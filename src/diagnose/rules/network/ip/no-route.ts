@@ -104,9 +104,7 @@ function tellForwarded(facts: Facts, drops: readonly DropFact[]): Finding {
       target === null ? null : inNetns(place, `${tool} route get ${quoteShell(target)}${cameFrom(like)}`),
       inNetns(place, `${tool} route`),
     ],
-    fix: mend(network, family, target, answer).map((command) =>
-      command.startsWith("#") ? command : inNetns(place, command),
-    ),
+    fix: mend(network, family, target, answer).map((command) => inNetns(place, command)),
   });
 }
 
@@ -132,9 +130,7 @@ function tellSent(facts: Facts, drops: readonly DropFact[]): Finding {
       target === null ? null : inNetns(place, `${tool} route get ${quoteShell(target)}`),
       inNetns(place, `${tool} route`),
     ],
-    fix: mend(network, family, target, answer).map((command) =>
-      command.startsWith("#") ? command : inNetns(place, command),
-    ),
+    fix: mend(network, family, target, answer).map((command) => inNetns(place, command)),
   });
 }
 

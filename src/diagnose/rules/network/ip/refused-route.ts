@@ -10,7 +10,7 @@ import { isVague } from "../../../select.ts";
 import { findPlace, tellNetns } from "../../../where.ts";
 import { isFreedAt, openDrops, tellFlows } from "../support/drops.ts";
 import { makeFinding } from "../support/finding.ts";
-import { NOTHING_TO_DO, WAS_REMOVED } from "../support/gone.ts";
+import { NOTHING_TO_DO, WAS_REMOVED } from "../../../gone.ts";
 import {
   createRouter,
   deletePolicyRule,

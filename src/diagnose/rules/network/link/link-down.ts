@@ -21,7 +21,7 @@ import {
 } from "../support/devices.ts";
 import { groupByDevice, isFreedAt, openDrops, tellFlows, type DeviceGroup } from "../support/drops.ts";
 import { makeFinding } from "../support/finding.ts";
-import { NOTHING_TO_DO, WAS_REMOVED } from "../support/gone.ts";
+import { NOTHING_TO_DO, WAS_REMOVED } from "../../../gone.ts";
 import { accountEchoes, isUnresolved } from "../support/unresolved.ts";
 
 /** A device that goes down has a few packets under way. */

@@ -11,27 +11,18 @@ import { findPlace, tellNetns } from "../../../where.ts";
 import { findLink } from "../support/devices.ts";
 import { isFreedAt, meanSize, openDrops, tellFlows } from "../support/drops.ts";
 import { makeFinding } from "../support/finding.ts";
+import { accountSender, SENDER_COUNTERS } from "../support/sender.ts";
 import { examineQueue } from "./queue/examine.ts";
-import { findGoneQueues, tellParameters, tellQueue } from "./queue/gone.ts";
+import { findGoneQueues } from "./queue/gone.ts";
+import { EDGES, MANY, tellParameters, tellQueue } from "./queue/words.ts";
 
 /** Of all packets offered to the queue. TCP at 1 % loss is already far below what the link could carry. */
 const HARMFUL_SHARE = 0.01;
-/** A burst can cost any queue a few packets. */
-const MANY = 10;
 
 const REASONS = /^(?:QDISC_|CAKE_FLOOD$|FQ_|DUALPI2_)/;
 const SITES =
   /^(?:__dev_queue_xmit|__dev_xmit_skb|dev_qdisc_enqueue|kfree_skb_list\w*|__tcf_kfree_skb_list|tcf_kfree_skb_list|\w+_(?:enqueue|dequeue)|fq_codel_drop|cake_drop|drop_func|sfq_drop|timesortedlist_\w+|qdisc_\w*drop\w*)$/;
-/** Not queues: filters hang on them. Their drops are those filters'. */
-const EDGES = new Set(["clsact", "ingress"]);
-const COUNTERS = [
-  "IpOutDiscards",
-  "UdpSndbufErrors",
-  "Ip6OutDiscards",
-  "Udp6SndbufErrors",
-  "TcpExtTCPSpuriousRtxHostQueues",
-  "TcpRetransSegs",
-];
+const COUNTERS = [...SENDER_COUNTERS, "TcpExtTCPSpuriousRtxHostQueues", "TcpRetransSegs"];
 
 /** Queues that dropped: which one, its parameters, and the command that gives it room, or takes it away. */
 export const qdiscDrop: Rule = {
@@ -63,7 +54,7 @@ export const qdiscDrop: Rule = {
         // Several queues of one device share its drops: the flows cannot be told apart, the counters can.
         if (others.every((other) => (other.drops.delta ?? 0) <= (queue.drops.delta ?? 0)))
           ledger.claim(drops);
-        for (const name of COUNTERS.slice(0, 4)) ledger.account(netns, name);
+        accountSender(ledger, netns);
         return [tell(facts, network, queue, drops, others.length === 0)];
       });
     });
@@ -149,7 +140,7 @@ function tell(
         ? [inNetns(place, `tc -s class show dev ${quoteShell(qdisc.dev)}`)]
         : []),
     ],
-    fix: verdict.fix.map((command) => (command.startsWith("#") ? command : inNetns(place, command))),
+    fix: verdict.fix.map((command) => inNetns(place, command)),
   });
 }
 

@@ -11,7 +11,8 @@ import { findPlace, tellNetns } from "../../../where.ts";
 import { isUp, linksOf } from "../support/devices.ts";
 import { groupByDevice, isFreedAt, openDrops, tellFlows } from "../support/drops.ts";
 import { makeFinding } from "../support/finding.ts";
-import { NOTHING_TO_DO, WAS_REMOVED } from "../support/gone.ts";
+import { NOTHING_TO_DO, WAS_REMOVED } from "../../../gone.ts";
+import { accountSender } from "../support/sender.ts";
 
 type Direction = "ingress" | "egress";
 
@@ -41,9 +42,7 @@ export const trafficControl: Rule = {
       );
       ledger.claim(drops);
       return groupByDevice(drops).map(({ netns, dev, drops: group }) => {
-        if (netns !== null && direction === "egress")
-          for (const name of ["IpOutDiscards", "UdpSndbufErrors", "Ip6OutDiscards", "Udp6SndbufErrors"])
-            ledger.account(netns, name);
+        if (netns !== null && direction === "egress") accountSender(ledger, netns);
         return tell(facts, findNetwork(facts, netns), netns, dev, direction, group);
       });
     });

@@ -1,3 +1,4 @@
+import { REFUSALS } from "../../../../evidence/net/parse/routes.ts";
 import type { NetDelta, PolicyRule, Route } from "../../../../evidence/net/types.ts";
 import { quoteShell } from "../../../../text/escape.ts";
 import type { DropFact } from "../../../facts.ts";
@@ -34,8 +35,6 @@ export interface RouteAnswer {
 }
 
 export type Router = (query: RouteQuery) => RouteAnswer | null;
-
-const REFUSALS = new Set(["blackhole", "unreachable", "prohibit"]);
 
 const TABLES: readonly Pick<
   PolicyRule,

@@ -10,19 +10,15 @@ import { findPlace, tellNetns } from "../../../../where.ts";
 import { findInterface, findLink } from "../../support/devices.ts";
 import { groupByDevice, meanSize, tellFlows, type DeviceGroup } from "../../support/drops.ts";
 import { makeFinding } from "../../support/finding.ts";
-import { NOTHING_TO_DO, WAS_REMOVED } from "../../support/gone.ts";
+import { NOTHING_TO_DO, WAS_REMOVED } from "../../../../gone.ts";
+import { accountSender, SENDER_COUNTERS } from "../../support/sender.ts";
 import { examineQueue } from "./examine.ts";
-import type { QueueVerdict } from "./verdict.ts";
+import { EDGES, MANY, tellParameters, tellQueue } from "./words.ts";
 
-/** A burst can cost any queue a few packets. */
-const MANY = 10;
 /** A queue that has counted this share of the drops is the one: events and counters are read a little apart. */
 const COUNTED_SHARE = 0.8;
-/** Filters hang on them: what they count is those filters'. */
-const EDGES = new Set(["clsact", "ingress"]);
 /** They hold nothing, so they lose nothing. */
-const HOLDS_NOTHING = new Set(["clsact", "ingress", "noqueue"]);
-const COUNTERS = ["IpOutDiscards", "UdpSndbufErrors", "Ip6OutDiscards", "Udp6SndbufErrors"];
+const HOLDS_NOTHING = new Set([...EDGES, "noqueue"]);
 
 /**
  * Drops of queues that no queue is known to have counted during the run: of one that was there at the start only, of one whose start could
@@ -37,7 +33,7 @@ export function findGoneQueues(facts: Facts, ledger: Ledger, open: readonly Drop
     const isEdge = ({ qdisc }: QdiscDelta): boolean => qdisc.dev === group.dev && EDGES.has(qdisc.kind);
     if (network.qdiscs.some(isEdge)) return [];
     ledger.claim(group.drops);
-    for (const name of COUNTERS) ledger.account(network.netns.inode, name);
+    accountSender(ledger, network.netns.inode);
     const canHold = ({ dev, kind }: Qdisc): boolean => dev === group.dev && !HOLDS_NOTHING.has(kind);
     const count = countDrops(group.drops);
     // The innermost lost the packets: the last that tc lists of a tree.
@@ -100,12 +96,10 @@ function tellKnown(
         ? `${network.isEndUnread ? "its counters at the end could not be read" : `it has dropped ${formatCount(qdisc.drops)} since it was made, how many before the run is not known`}; ${plural(count, "drop event")} seen on ${qdisc.dev}`
         : `when the run began it had dropped ${formatCount(qdisc.drops)}; what it counted since is lost, ${plural(count, "drop event")} seen on ${qdisc.dev}`,
       sent === null ? null : `${qdisc.dev} sent ${plural(sent, "packet")} in the same time`,
-      tellCounters(network, COUNTERS),
+      tellCounters(network, SENDER_COUNTERS),
       tellFlows(drops),
     ],
-    fix: isPresent
-      ? verdict.fix.map((command) => (command.startsWith("#") ? command : inNetns(place, command)))
-      : [NOTHING_TO_DO],
+    fix: isPresent ? verdict.fix.map((command) => inNetns(place, command)) : [NOTHING_TO_DO],
   });
 }
 
@@ -126,7 +120,7 @@ function tellUnknown(facts: Facts, network: NetDelta, group: DeviceGroup): Findi
       `in ${tellNetns(facts, netns)}`,
       `at the end: ${kinds.length === 0 ? "no queue" : kinds.join(", ")}, with no drops counted`,
       flaps > 0 ? `the carrier of ${dev} changed ${formatCount(flaps)} times` : null,
-      tellCounters(network, COUNTERS),
+      tellCounters(network, SENDER_COUNTERS),
       tellFlows(drops),
     ],
     fix: [
@@ -146,20 +140,4 @@ function frame(
     netns,
     check: [inNetns(findPlace(facts, netns), show)],
   };
-}
-
-export function tellQueue({ dev, kind, handle, parent }: Qdisc): string {
-  const name = handle === "0:" ? kind : `${kind} ${handle}`;
-  return `The queue on ${dev} (${name}${parent === "root" ? "" : `, parent ${parent}`})`;
-}
-
-/** Its settings in words, else as tc prints them. */
-export function tellParameters({ kind, options }: Qdisc, { parameters }: QueueVerdict): string | null {
-  const words =
-    parameters.length > 0
-      ? parameters
-      : Object.entries(options)
-          .slice(0, 6)
-          .map(([name, value]) => `${name} ${value}`);
-  return words.length === 0 ? null : `${kind}: ${words.join(", ")}`;
 }
