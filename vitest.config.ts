@@ -18,8 +18,8 @@ export default defineConfig({
           name: "live",
           include: ["test/live/**/*.test.ts"],
           fileParallelism: false,
-          // The kernel, its clocks and its CPUs are shared with whatever else runs here: what fails is tried twice more, and has to pass then.
-          retry: 2,
+          // The kernel, its clocks and its CPUs are shared with whatever else runs here: what fails is tried once more, and has to pass then.
+          retry: 1,
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
