@@ -14,6 +14,10 @@ const HOT = ["NETFILTER_DROP", "NO_SOCKET", "SOCKET_RCVBUFF", "QDISC_DROP", "IP_
 /** Stacks kept a second per reason and call site: enough for shares, too few to matter (7 µs each). */
 const SAMPLES = 16;
 
+/** Scalars for floods: this many on a machine of few CPUs, one a CPU on others, up to the last number (a line each in the program). */
+const FLOODS = 16;
+const MAX_FLOODS = 64;
+
 /** ETH_P_ARP; `--proto arp` is told by the ethertype, not by an IP protocol number. */
 const ARP = -1;
 
@@ -47,6 +51,7 @@ export async function prepareDrops(context: PrepareContext): Promise<Prepared> {
     // Differences are taken at least every second: see the packing in drops.bt.
     printMs: Math.min(1000, Math.max(100, intervalMs)),
     events: options.events === true,
+    ...floodVariables(context.host.cpus, types && options.events !== true),
     ...(await whereVariables(context)),
     ...packetVariables(context),
   };
@@ -72,6 +77,17 @@ export async function prepareDrops(context: PrepareContext): Promise<Prepared> {
             "this kernel does not say why it drops (Linux before 5.17): drops are told by where in the kernel they happen, and packets that TCP drops on an open connection only show in the counters",
           ]),
     ],
+  };
+}
+
+/** Every CPU gives away scalars of its own, so that it need not agree with others which are free. */
+function floodVariables(cpus: number, isPossible: boolean): ProgramVariables {
+  const floodsPerCpu = Math.max(1, Math.floor(FLOODS / cpus));
+  const floodCount = isPossible ? Math.min(MAX_FLOODS, cpus * floodsPerCpu) : 0;
+  return {
+    floods: Array.from({ length: floodCount }, (_, index) => ({ number: index + 1 })),
+    floodsPerCpu,
+    floodCount,
   };
 }
 

@@ -29,6 +29,8 @@ const UNPRINTED = { baseCount: 0, baseBytes: 0, printed: 0, sum: 0n };
 export interface PacketCounters {
   /** True when the message was one of our maps. `isBase`: what it holds is what `begin()` forgets. */
   read(message: Message, isBase?: boolean): boolean;
+  /** Adds packets and bytes that were counted elsewhere to the flow with this key. False: the key cannot be read. */
+  credit(key: string, family: 4 | 6, count: number, bytes: number, isBase: boolean): boolean;
   readonly flows: Iterable<FlowCount>;
   /** Map entries that could not be read. */
   readonly malformed: number;
@@ -43,26 +45,21 @@ export function createPacketCounters(maps: Readonly<Record<string, 4 | 6>>): Pac
   const flows = new Map<string, Tracked>();
   let malformed = 0;
 
-  function addFlow(text: string, family: 4 | 6, value: number | bigint, isBase: boolean): void {
+  function findFlow(text: string, family: 4 | 6): Tracked | null {
     const id = `${family}:${text}`;
-    let flow = flows.get(id);
-    if (flow === undefined) {
-      const key = parseFlowKey(text, family);
-      if (key === null) {
-        malformed += 1;
-        return;
-      }
-      flow = { key, count: 0, bytes: 0, freshCount: 0, freshBytes: 0, ...UNPRINTED };
-      flows.set(id, flow);
+    const known = flows.get(id);
+    if (known !== undefined) return known;
+    const key = parseFlowKey(text, family);
+    if (key === null) {
+      malformed += 1;
+      return null;
     }
-    if (flow.printed === value) return;
-    const sum = BigInt.asUintN(64, BigInt(value));
-    // Modulo 2^64: the upper half wraps after 67 million packets, long after the next print.
-    const delta = BigInt.asUintN(64, sum - flow.sum);
-    const count = Number(delta >> PACKET_SHIFT);
-    const bytes = Number(delta & BYTE_MASK);
-    flow.printed = value;
-    flow.sum = sum;
+    const flow = { key, count: 0, bytes: 0, freshCount: 0, freshBytes: 0, ...UNPRINTED };
+    flows.set(id, flow);
+    return flow;
+  }
+
+  function add(flow: Tracked, count: number, bytes: number, isBase: boolean): void {
     flow.count += count;
     flow.bytes += bytes;
     flow.freshCount += count;
@@ -71,6 +68,17 @@ export function createPacketCounters(maps: Readonly<Record<string, 4 | 6>>): Pac
       flow.baseCount = flow.count;
       flow.baseBytes = flow.bytes;
     }
+  }
+
+  function readFlow(text: string, family: 4 | 6, value: number | bigint, isBase: boolean): void {
+    const flow = findFlow(text, family);
+    if (flow === null || flow.printed === value) return;
+    const sum = BigInt.asUintN(64, BigInt(value));
+    // Modulo 2^64: the upper half wraps after 67 million packets, long after the next print.
+    const delta = BigInt.asUintN(64, sum - flow.sum);
+    flow.printed = value;
+    flow.sum = sum;
+    add(flow, Number(delta >> PACKET_SHIFT), Number(delta & BYTE_MASK), isBase);
   }
 
   return {
@@ -84,9 +92,14 @@ export function createPacketCounters(maps: Readonly<Record<string, 4 | 6>>): Pac
       if (family === undefined) return false;
       for (const { key, value } of message.entries) {
         if (key === null || (typeof value !== "number" && typeof value !== "bigint")) malformed += 1;
-        else addFlow(key, family, value, isBase);
+        else readFlow(key, family, value, isBase);
       }
       return true;
+    },
+    credit(key, family, count, bytes, isBase) {
+      const flow = findFlow(key, family);
+      if (flow !== null) add(flow, count, bytes, isBase);
+      return flow !== null;
     },
     begin() {
       for (const flow of flows.values()) {

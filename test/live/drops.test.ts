@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
 import { sh } from "./support/shell.ts";
 import { startTrace, traceDuring, type TraceRecord } from "./support/trace.ts";
 import { createRecordCheck } from "../support/schema.ts";
@@ -16,6 +17,11 @@ my $m='x' x $size; for(my $i=0;$i<$n;$i++){send($s,$m,0)}`;
 const SPREAD = `use Socket qw(:all); my ($ip,$first,$ports,$count)=@ARGV; my $six=$ip=~/:/;
 socket(my $s,$six?PF_INET6:PF_INET,SOCK_DGRAM,17) or die;
 for(my $i=0;$i<$count;$i++){my $p=$first+$i%$ports; send($s,'x',0,$six?pack_sockaddr_in6($p,inet_pton(AF_INET6,$ip)):sockaddr_in($p,inet_aton($ip)))}`;
+
+/** Datagrams of three lengths in turn to each of `ports`, from one socket that is bound to `from`, on one CPU. */
+const FLOODS = `use Socket; my ($ip,$from,$n,@ports)=@ARGV;
+socket(my $s,PF_INET,SOCK_DGRAM,17) or die; bind($s,sockaddr_in($from,INADDR_ANY)) or die;
+for(my $i=0;$i<$n;$i++){send($s,'x' x (10+10*($i%3)),0,sockaddr_in($_,inet_aton($ip))) for @ports}`;
 
 const CLI = join(import.meta.dirname, "..", "..", "src", "cli.ts");
 const send = (from: Host, address: string, port: number, count: number, ports = 1) =>
@@ -49,6 +55,80 @@ describe("trace drops counts exactly", () => {
       count: 400_000,
       bytes: 400_000 * 92,
     });
+  });
+
+  test("floods of several flows, lengths, reasons and hooks on two CPUs: every flow has its own packets and bytes", async () => {
+    const PACKETS = 30_000;
+    const SENDERS = [5001, 5002];
+    await using world = await createWorld();
+    const { client, server } = world;
+    await server.run("iptables", "-A", "INPUT", "-p", "udp", "--dport", "9001", "-j", "DROP");
+    await server.run(
+      "iptables",
+      "-t",
+      "raw",
+      "-A",
+      "PREROUTING",
+      "-p",
+      "udp",
+      "--dport",
+      "9002",
+      "-j",
+      "DROP",
+    );
+    await client.run("iptables", "-A", "OUTPUT", "-p", "udp", "--dport", "9003", "-j", "DROP");
+    const directory = await mkdtemp(join(tmpdir(), "trace-floods-"));
+    try {
+      const recording = join(directory, "floods.trace");
+      const { summary } = await traceDuring(["drops", "--proto", "udp", "--record", recording], () =>
+        Promise.all(
+          SENDERS.map((from, cpu) =>
+            client.run(
+              "taskset",
+              "-c",
+              String(cpu % availableParallelism()),
+              "perl",
+              "-e",
+              FLOODS,
+              server.address,
+              String(from),
+              String(PACKETS),
+              "9001",
+              "9002",
+              "9003",
+              "9004",
+            ),
+          ),
+        ),
+      );
+      const expected = [
+        { reason: "NETFILTER_DROP", hook: "INPUT", destinationPort: 9001, dev: server.dev },
+        { reason: "NETFILTER_DROP", hook: "PREROUTING", destinationPort: 9002, dev: server.dev },
+        { reason: "NETFILTER_DROP", hook: "OUTPUT", destinationPort: 9003, dev: null },
+        { reason: "NO_SOCKET", hook: null, destinationPort: 9004, dev: server.dev },
+      ].flatMap((flow) =>
+        SENDERS.map((sourcePort) => ({ ...flow, sourcePort, count: PACKETS, bytes: PACKETS * (28 + 20) })),
+      );
+      const rows = summary["flows"]
+        .filter((row: { destination: string }) => row.destination === server.address)
+        .map(({ reason, hook, destinationPort, dev, sourcePort, count, bytes }: TraceRecord) => ({
+          reason,
+          hook,
+          destinationPort,
+          dev,
+          sourcePort,
+          count,
+          bytes,
+        }));
+      const order = (a: { destinationPort: number; sourcePort: number }, b: typeof a) =>
+        a.destinationPort - b.destinationPort || a.sourcePort - b.sourcePort;
+      expect(rows.toSorted(order)).toEqual(expected.toSorted(order));
+      expect(summary["lost"]).toBe(0);
+      // The floods were counted in scalars, or this test would say nothing about them.
+      expect(gunzipSync(await readFile(recording)).toString()).toMatch(/@flood_\d+[^a-z]*: [1-9]\d{3}/);
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
   });
 
   test("more flows than the table holds: the total stays exact, the rest is unattributed", async () => {

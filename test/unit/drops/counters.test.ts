@@ -138,6 +138,78 @@ describe("drop counters", () => {
     expect(counters.totals.get(12)).toBe(4);
   });
 
+  /** Of `@floods`: whose packets a scalar counts. */
+  const owner = (number: number, cpu: number, length: number): MapEntry => ({
+    key: `${cpu},${KEY},${length}`,
+    value: number,
+  });
+
+  test("a flow's packets in scalars count with those in its table, in flows, bytes and totals", () => {
+    const counters = createDropCounters();
+    counters.read(map("@hot_12", [{ key: null, value: 5 }]));
+    counters.read(map("@flood_1", [{ key: null, value: 100 }]));
+    counters.read(map("@flood_2", [{ key: null, value: 0 }]));
+    counters.read(map("@flood_9", [{ key: null, value: 10 }]));
+    expect(counters.totals.get(12)).toBe(5);
+    counters.read(map("@floods", [owner(1, 0, 92), owner(9, 1, 1500)]));
+    counters.read(map("@flow4", [{ key: KEY, value: (5n << 38n) + 460n }]));
+    expect(counters.totals.get(12)).toBe(115);
+    expect([...counters.flows]).toMatchObject([{ count: 115, bytes: 460 + 9200 + 15_000, freshCount: 115 }]);
+    expect(counters.malformed).toBe(0);
+    counters.settle();
+    counters.read(map("@flood_1", [{ key: null, value: 101 }]));
+    counters.read(map("@floods", [owner(1, 0, 92), owner(9, 1, 1500)]));
+    expect([...counters.flows]).toMatchObject([{ count: 116, freshCount: 1, freshBytes: 92 }]);
+  });
+
+  test("what a scalar held at the first print is forgotten when the run begins", () => {
+    const counters = createDropCounters();
+    for (const [hot, flood, sum] of [
+      [5n, 100n, (5n << 38n) + 460n],
+      [6n, 130n, (6n << 38n) + 552n],
+    ] as const) {
+      counters.read(map("@hot_12", [{ key: null, value: hot }]));
+      counters.read(map("@flood_1", [{ key: null, value: flood }]));
+      counters.read(map("@floods", [owner(1, 0, 92)]));
+      counters.read(map("@flow4", [{ key: KEY, value: sum }]));
+    }
+    counters.begin();
+    expect([...counters.totals]).toEqual([[12, 31]]);
+    expect([...counters.flows]).toMatchObject([{ count: 31, bytes: 31 * 92 }]);
+  });
+
+  test("however packets are spread over scalars and prints, they add up", () => {
+    const prints = fc.array(fc.tuple(fc.nat(3), fc.nat(1e6)), { minLength: 1, maxLength: 30 });
+    fc.assert(
+      fc.property(prints, fc.nat(29), (steps, namedAt) => {
+        const counters = createDropCounters();
+        const held = [0, 0, 0, 0];
+        for (const [index, [number, count]] of steps.entries()) {
+          held[number] = (held[number] ?? 0) + count;
+          counters.read(map(`@flood_${number + 1}`, [{ key: null, value: held[number] }]));
+          if (index >= namedAt)
+            counters.read(
+              map(
+                "@floods",
+                [1, 2, 3, 4].map((n) => owner(n, n, 100 * n)),
+              ),
+            );
+        }
+        counters.read(
+          map(
+            "@floods",
+            [1, 2, 3, 4].map((n) => owner(n, n, 100 * n)),
+          ),
+        );
+        const packets = held.reduce((sum, count) => sum + count, 0);
+        const bytes = held.reduce((sum, count, index) => sum + count * 100 * (index + 1), 0);
+        expect(counters.totals.get(12) ?? 0).toBe(packets);
+        const [flow] = [...counters.flows];
+        expect([flow?.count ?? 0, flow?.bytes ?? 0]).toEqual([packets, bytes]);
+      }),
+    );
+  });
+
   test("without a print before the run begins everything counts", () => {
     const counters = createDropCounters();
     counters.begin();
@@ -156,7 +228,14 @@ describe("drop counters", () => {
       ]),
     );
     counters.read(map("@other", [{ key: "x", value: 3 }]));
-    expect(counters.malformed).toBe(4);
+    counters.read(map("@flood_1", [{ key: null, value: "x" }]));
+    counters.read(
+      map("@floods", [
+        { key: "1,2", value: 1 },
+        { key: null, value: 1 },
+      ]),
+    );
+    expect(counters.malformed).toBe(7);
   });
 });
 
