@@ -137,9 +137,8 @@ describe("sysctls", () => {
   });
 
   it("writes a dot in a device name as sysctl does", () => {
-    expect(parseSysctls("/proc/sys/net/ipv4/conf/eth0.7/rp_filter:2\n").value).toEqual({
-      "net.ipv4.conf.eth0/7.rp_filter": "2",
-    });
+    for (const path of ["/proc/sys/net/ipv4/conf/eth0.7/rp_filter", "ipv4/conf/eth0.7/rp_filter"])
+      expect(parseSysctls(`${path}:2\n`).value).toEqual({ "net.ipv4.conf.eth0/7.rp_filter": "2" });
   });
 
   it("counts lines of other files", () => {
