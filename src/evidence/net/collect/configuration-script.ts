@@ -159,7 +159,7 @@ tc -j -s -d qdisc show
 end $?
 if [ -z "$brief" ]; then
   mark sysctl
-  settings "$4"
+  settings
   end 0
 fi
 if routes_ipv6; then

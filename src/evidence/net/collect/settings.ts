@@ -15,7 +15,7 @@ const EVERYWHERE = splitWords(`
 `);
 
 /**
- * Asked of the host's own namespace only: what the kernel has once (the other namespaces lack the file), and what no finding
+ * Asked only of the namespace that shows what the kernel has once, the host's: those settings themselves, and what no finding
  * reads but whoever reads a recording may want to know. 150 files below /proc/sys take as long as two tools.
  */
 const IPV4_DEVICE_HOST = splitWords("accept_local src_valid_mark arp_filter arp_announce");
@@ -50,23 +50,26 @@ function inFolder(folder: string, names: readonly string[]): string {
 }
 
 /**
- * A shell function `settings PLACE` (`host` or `other`): lines `PATH:VALUE`, the path from /proc/sys/net on: one that begins at the root
- * takes three times as long to open. Those for devices to come (`default`) decide nothing yet. Names of devices hold no blanks. A glob for each setting would take longer than reading them.
+ * A shell function `settings`: lines `PATH:VALUE`, the path from /proc/sys/net on, because one from the root on takes three times as long to
+ * open. Settings for devices to come (`default`) decide nothing yet. Names of devices hold no blanks. A glob for each setting would
+ * take longer than reading them.
  */
 export const SETTINGS_FUNCTION = `
 settings() {
   cd /proc/sys/net || return
+  once=
+  [ -e core/netdev_max_backlog ] && once=yes
   paths='${EVERYWHERE.join(" ")}'
-  [ "$1" = host ] && paths="$paths ${HOST.join(" ")}"
+  [ -n "$once" ] && paths="$paths ${HOST.join(" ")}"
   for device in ipv4/conf/*; do
     [ "$device" = ipv4/conf/default ] && continue
     paths="$paths ${inFolder("$device", IPV4_DEVICE)}"
-    [ "$1" = host ] && paths="$paths ${inFolder("$device", IPV4_DEVICE_HOST)}"
+    [ -n "$once" ] && paths="$paths ${inFolder("$device", IPV4_DEVICE_HOST)}"
   done
   for device in ipv6/conf/*; do
     [ "$device" = ipv6/conf/default ] && continue
     paths="$paths ${inFolder("$device", IPV6_DEVICE)}"
-    [ "$1" = host ] && paths="$paths ${inFolder("$device", IPV6_DEVICE_HOST)}"
+    [ -n "$once" ] && paths="$paths ${inFolder("$device", IPV6_DEVICE_HOST)}"
   done
   set -f
   grep -saH '' $paths
