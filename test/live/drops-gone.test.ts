@@ -25,7 +25,21 @@ test("what is taken away before the run ends is named from what was there at its
   await server.run("ip", ...words("rule add to 10.84.8.0/24 prohibit"));
   await far.host.run("iptables", ...words("-P INPUT DROP"));
   await server.run("ip", ...words(`link set ${far.routerDev} mtu 1400`));
+  await client.run("ip", ...words(`link add x0 type veth peer name x1 netns ${server.netns}`));
+  for (const [host, dev, address] of [
+    [client, "x0", "10.85.0.1/24"],
+    [server, "x1", "10.85.0.2/24"],
+  ] as const) {
+    await host.run("ip", ...words(`addr add ${address} dev ${dev}`));
+    await host.run("ip", ...words(`link set ${dev} up`));
+  }
+  await server.run("tc", ...words("qdisc add dev x1 clsact"));
+  // Classic BPF, "return 2": TC_ACT_SHOT. Needs no compiler.
+  const drop = ["bpf", "da", "bytecode", "1,6 0 0 2,"];
+  await server.run("tc", ...words("filter add dev x1 ingress pref 7 protocol ip"), ...drop);
   const run = await traceDrops(async () => {
+    await sendTo(client, "10.85.0.2", { port: 1004, count: 15 });
+    await server.run("ip", ...words("link del x1"));
     await sendTo(client, server.address, { port: 1001, count: 40, size: 500 });
     await client.run("tc", ...words(`qdisc del dev ${client.dev} root`));
     await sendTo(client, server.address, { port: 1001, count: 20 });
@@ -45,6 +59,14 @@ test("what is taken away before the run ends is named from what was there at its
     /\(tbf \w+:\) dropped packets, and was taken away during the run: it is offered /,
   );
   expect(evidenceOf(queue)).toContain("tbf: rate 80 kbit/s, burst 2.0 KiB, limit 3.0 KiB");
+  const filter = await findingAt(server, run, "tc-filter");
+  expect(filter).toMatchObject({
+    count: 15,
+    summary: "A tc filter that was taken away during the run dropped incoming packets on x1: 15",
+    check: [`ip netns exec ${server.netns} ip -br link`],
+  });
+  expect(evidenceOf(filter)).toContain("x1 itself is gone");
+  expect(evidenceOf(filter)).toMatch(/pref 7 protocol ip handle 0x1 bpf direct-action bytecode 1,6 0 0 2/);
   const [rule] = firewallFindings(run, server);
   expect(rule).toMatchObject({
     severity: "problem",

@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { startIn } from "./support/background.ts";
 import { firewallFindings } from "./support/firewall.ts";
@@ -33,6 +34,13 @@ const SEND_FROM_EACH = `use Socket; my ($ip,$port,$n)=@ARGV; for(1..$n){socket(m
 const ABANDON = `use Socket; use Fcntl; my ($ip,$port,$n)=@ARGV;
 for(1..$n){socket(my $s,PF_INET,SOCK_STREAM,6) or die; connect($s,sockaddr_in($port,inet_aton($ip))) or die "connect $!"; fcntl($s,F_SETFL,O_NONBLOCK);
 1 while syswrite($s,'x' x 300000); close $s; select(undef,undef,undef,0.3) if $_==$n/2}`;
+/** ADDRESS PORT COUNT: connections that are filled one after the other and kept. */
+const FILL = `use Socket; use Fcntl; $|=1; my ($ip,$port,$n)=@ARGV;
+my @all=map {socket(my $s,PF_INET,SOCK_STREAM,6) or die; connect($s,sockaddr_in($port,inet_aton($ip))) or die "connect $!"; fcntl($s,F_SETFL,O_NONBLOCK); $s} 1..$n;
+print "ready\n"; <STDIN>; for my $turn (1..8) {for my $s (@all) {syswrite($s,'x' x 30000)}} <STDIN>;`;
+/** Pages that the host's TCP sockets use together. */
+const readTcpPages = async () =>
+  Number(/^TCP:.* mem (\d+)/m.exec(await readFile("/proc/net/sockstat", "utf8"))?.[1]);
 
 // First of all: what the kernel logs of orphans shares a limit of ten lines in five seconds (net_ratelimit) with the neighbour table's complaints below.
 test("connections: too many orphans are told from memory that is used up; entries of connection tracking that had to go", async () => {
@@ -61,6 +69,31 @@ test("connections: too many orphans are told from memory that is used up; entrie
   const early = firewallFindings(run, server).find(({ id }) => id.startsWith("netfilter-conntrack"));
   expect(early).toMatchObject({ id: "netfilter-conntrack-early-drop", severity: "suspicious" });
   expect(early?.evidence[0]).toMatch(/early_drop \+\d+: \d+ connections that had no answer yet/);
+});
+
+test("memory of TCP: the limit of the whole host is named, and the receiver's connections that lost by it", async () => {
+  await using world = await createWorld();
+  const { client, server } = world;
+  await using _listener = await startIn(server, "perl", "-e", HOLD_TCP, server.address, "8081");
+  await using filler = await startIn(client, "perl", "-e", FILL, server.address, "8081", "60");
+  const run = await traceDrops(async () => {
+    // Four megabytes above what is in use: other connections of this machine go on unless they want more meanwhile.
+    const limit = (await readTcpPages()) + 1024;
+    await withSettings({ "net.ipv4.tcp_mem": `${limit} ${limit} ${limit}` }, async () => {
+      filler.child.stdin?.write("go\n");
+      await untilCounter(server, "TcpExtTCPRcvQDrop", 30);
+      // Ended while the limit is low: else what waits to be sent again would be counted on.
+      await filler[Symbol.asyncDispose]();
+    });
+  });
+  const memory = await findingAt(server, run, "protocol-memory");
+  const lost = (await rowsAt(server, run, "PROTO_MEM")).reduce((sum, row) => sum + row["count"], 0);
+  expect(lost).toBe(await readCounter(server, "TcpExtTCPRcvQDrop"));
+  expect(memory).toMatchObject({ severity: "problem", count: lost });
+  expect(memory["summary"]).toContain("net.ipv4.tcp_mem was reached for a moment");
+  expect(evidenceOf(memory)).toContain("8081");
+  expect(evidenceOf(memory)).toContain(`TcpExtTCPRcvQDrop +${lost}`);
+  expect(memory["check"]).toContain("sysctl net.ipv4.tcp_mem");
 });
 
 test("queues and tables of the whole host: a CPU's backlog, memory of UDP, neighbours; an EtherType nobody takes", async () => {

@@ -137,11 +137,13 @@ describe("routes", () => {
     await sh("ip", "-n", client.netns, "route", "add", "10.98.0.0/16", "via", server.address);
     await sh("ip", "-n", client.netns, "-6", "route", "add", "fd98::/16", "via", server.address6);
     await sh("ip", "-n", server.netns, "route", "add", "throw", "10.98.7.0/24");
+    await sh("ip", "-n", server.netns, "-6", "rule", "add", "to", "fd97::/16", "unreachable");
     let said = "";
     const result = await traceDrops(async () => {
       await sendTo(client, "10.98.7.1", { count: 12 });
       await sendTo(client, "fd98::1", { count: 13 });
       said = await sendTo(client, "10.97.0.1", { count: 14 });
+      expect(await sendTo(server, "fd97::1", { count: 15 })).toBe("Network is unreachable 15");
     });
     const missing = (await findingsAt(server, result)).filter(({ id }) => id === "no-route");
     const v4 = missing.find(({ count }) => count === 12);
@@ -166,6 +168,11 @@ describe("routes", () => {
     expect(out).toMatchObject({ severity: "problem", count: 14 });
     expect(evidenceOf(out)).toContain("IpOutNoRoutes +14 and no drop event");
     expect(evidenceOf(out)).toContain("there is no IPv4 default route");
+    const refused = await findingAt(server, result, "no-route-out");
+    expect(refused).toMatchObject({ severity: "problem", count: 15 });
+    expect(evidenceOf(refused)).toMatch(/a policy rule gives this answer too: .* to fd97::\/16 unreachable/);
+    await paste(refused);
+    expect(await sh("ip", "-n", server.netns, "-6", "rule")).not.toContain("fd97");
   });
 
   test("that are gone because a device is down: it is named, and bringing it up mends it", async () => {

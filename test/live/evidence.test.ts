@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -90,6 +90,35 @@ describe("rule counters of another namespace", () => {
     ]);
     expect(delta.missing).toEqual([]);
     expect(delta.unread).toEqual([]);
+    // What nft alone knows, it alone can put into words; what iptables owns is not asked for a second time.
+    expect(delta.rules.map(({ text }) => text)).toContain("udp dport 1004 drop");
+    const [raw] = await collectNet([target(SERVER)], { timeout: 10 });
+    expect(Object.keys(raw?.sections ?? {})).toContain("nft -a");
+    inside(SERVER, "nft", "delete table inet t");
+    const [without] = await collectNet([target(SERVER)], { timeout: 10 });
+    expect(Object.keys(without?.sections ?? {})).not.toContain("nft -a");
+    expect(without?.sections).toHaveProperty(["iptables-save", "status"], 0);
+  });
+
+  it("are had also where nft needs more than its second", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "evidence-"));
+    const path = process.env["PATH"];
+    const nft = run("sh", "-c", "command -v nft").trim();
+    try {
+      // As with thousands of rules: the first question does not come to an end.
+      const slow = `#!/bin/sh\nif mkdir ${folder}/asked 2>/dev/null; then while :; do :; done; fi\nexec ${nft} "$@"\n`;
+      writeFileSync(join(folder, "nft"), slow, { mode: 0o755 });
+      process.env["PATH"] = `${folder}:${path}`;
+      const [raw] = await collectNet([target(SERVER)], { timeout: 10 });
+      expect(raw?.sections).toMatchObject({
+        "nft tables": { status: 0 },
+        "nft -j": { status: 0, text: expect.stringContaining("nftables") },
+        "iptables-save": { status: 0, text: expect.stringContaining("--dport 1001") },
+      });
+    } finally {
+      process.env["PATH"] = path;
+      rmSync(folder, { recursive: true });
+    }
   });
 });
 

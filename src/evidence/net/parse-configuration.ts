@@ -1,7 +1,7 @@
-import { DRIVER_PREFIX, FILTER_PREFIX } from "./collect/configuration.ts";
+import { DRIVER_PREFIX, FILTER_PREFIX, RING_PREFIX } from "./collect/configuration.ts";
 import type { RawNet } from "./collect/raw.ts";
 import { mergeFirewall } from "./firewall.ts";
-import { parseDriverStats } from "./parse/ethtool.ts";
+import { parseDriverStats, parseRings } from "./parse/ethtool.ts";
 import { parseFilters } from "./parse/filters.ts";
 import { parseIpBatch, type IpLists } from "./parse/ip-batch.ts";
 import { parseIptables, type IptablesDump } from "./parse/iptables.ts";
@@ -84,8 +84,10 @@ function readFilters(reader: SectionReader): TrafficFilter[] {
 
 function readDriverStats(reader: SectionReader): DriverStats[] {
   return reader.names(DRIVER_PREFIX).flatMap((name) => {
+    const dev = name.slice(DRIVER_PREFIX.length);
     const stats = reader.readOptional(name, parseDriverStats);
-    return stats === null ? [] : [{ dev: name.slice(DRIVER_PREFIX.length), stats }];
+    const ring = reader.readOptional(`${RING_PREFIX}${dev}`, parseRings);
+    return stats === null && ring === null ? [] : [{ dev, stats: stats ?? {}, ring }];
   });
 }
 

@@ -165,6 +165,13 @@ describe("devices that count losses without an event", () => {
     ]);
   });
 
+  test("what the cloud holds back, a ring and a cable each have their own remedy", () => {
+    const fixOf = (name: string) => run({ driver: { [name]: changeOf(0, 900) } })[0]?.fix[0];
+    expect(fixOf("bw_in_allowance_exceeded")).toContain("the cloud throttles this machine");
+    expect(fixOf("rx_out_of_buffer")).toContain("ethtool -G eth0 rx");
+    expect(fixOf("rx_crc_errors_phy")).toContain("cable");
+  });
+
   test("drops that events tell of are no finding", () => {
     const drops = [makeDrop({ reason: "UNHANDLED_PROTO", benign: true, proto: "lldp", count: 50 })];
     expect(run({ rxDropped: changeOf(0, 50) }, { drops })).toEqual([]);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseDriverStats } from "../../../src/evidence/net/parse/ethtool.ts";
+import { parseDriverStats, parseRings } from "../../../src/evidence/net/parse/ethtool.ts";
 import { parseFilters } from "../../../src/evidence/net/parse/filters.ts";
 import { filterQuestions, parseQdiscs } from "../../../src/evidence/net/parse/qdiscs.ts";
 import { parseSysctls } from "../../../src/evidence/net/parse/sysctls.ts";
@@ -108,6 +108,83 @@ describe("filters", () => {
   });
 });
 
+/** Names that these drivers print; those of virtio_net and veth were recorded on 6.18. */
+const DRIVERS = {
+  virtio_net: {
+    loss: ["rx_drops", "rx_xdp_drops", "tx_xdp_tx_drops", "tx_tx_timeouts", "rx0_drops"],
+    work: ["rx_kicks", "rx_xdp_packets", "rx0_kicks", "tx0_kicks"],
+  },
+  veth: {
+    loss: [
+      "rx_queue_0_drops",
+      "rx_queue_0_xdp_drops",
+      "rx_queue_0_xdp_tx_errors",
+      "tx_queue_0_xdp_xmit_errors",
+    ],
+    work: ["peer_ifindex", "rx_queue_0_xdp_packets", "rx_pp_alloc_fast", "rx_pp_recycle_ring_full"],
+  },
+  ixgbe: {
+    loss: [
+      "rx_missed_errors",
+      "rx_no_buffer_count",
+      "rx_no_dma_resources",
+      "alloc_rx_buff_failed",
+      "rx_crc_errors",
+    ],
+    work: [
+      "rx_pkts_nic",
+      "alloc_rx_page",
+      "fdir_match",
+      "fdir_miss",
+      "fdir_overflow",
+      "tx_restart_queue",
+      "rx_flow_control_xon",
+    ],
+  },
+  mlx5: {
+    loss: ["rx_out_of_buffer", "rx_discards_phy", "rx_buff_alloc_err", "outbound_pci_buffer_overflow"],
+    work: [
+      "rx_cache_full",
+      "rx_pp_alloc_slow",
+      "rx_pp_recycle_cache_full",
+      "tx_recover",
+      "rx_pause_ctrl_phy",
+      "tx_xmit_more",
+      "tx_queue_stopped",
+    ],
+  },
+  ena: {
+    loss: [
+      "bw_in_allowance_exceeded",
+      "conntrack_allowance_exceeded",
+      "rx_overruns",
+      "queue_0_rx_empty_rx_ring",
+      "queue_0_rx_page_alloc_fail",
+    ],
+    work: [
+      "queue_0_rx_cnt",
+      "queue_0_rx_rx_copybreak_pkt",
+      "queue_0_tx_queue_stop",
+      "conntrack_allowance_available",
+    ],
+  },
+};
+
+describe("ethtool -g", () => {
+  const text = (now: string) =>
+    `Ring parameters for eth0:\nPre-set maximums:\nRX:\t\t4096\nRX Mini:\tn/a\nRX Jumbo:\tn/a\nTX:\t\tn/a\nCurrent hardware settings:\nRX:\t\t${now}\nRX Mini:\tn/a\nTX:\t\tn/a\nRX Buf Len:\t\tn/a\n`;
+
+  it("tells the rings' lengths and what they can have", () => {
+    const value = { rx: 512, rxMost: 4096, tx: null, txMost: null };
+    expect(parseRings(text("512"))).toEqual({ value, unread: 0 });
+  });
+
+  it("counts an output without any", () => {
+    expect(parseRings(text("n/a"))).toEqual({ value: null, unread: 1 });
+    expect(parseRings("")).toEqual({ value: null, unread: 1 });
+  });
+});
+
 describe("ethtool -S", () => {
   it("keeps what sounds like loss", () => {
     const text =
@@ -116,6 +193,13 @@ describe("ethtool -S", () => {
       value: { rx_missed_errors: 7, rx0_drops: 1, "[0]: rx_discards": 2 },
       unread: 0,
     });
+  });
+
+  it.each(Object.entries(DRIVERS))("takes loss, and no ordinary work, for loss: %s", (_, { loss, work }) => {
+    const lines = [...loss, ...work].map((name, index) => `     ${name}: ${index + 1}\n`);
+    const { value, unread } = parseDriverStats(`NIC statistics:\n${lines.join("")}`);
+    expect(Object.keys(value)).toEqual(loss);
+    expect(unread).toBe(0);
   });
 
   it("counts lines without a number", () => {
@@ -137,9 +221,8 @@ describe("sysctls", () => {
   });
 
   it("writes a dot in a device name as sysctl does", () => {
-    expect(parseSysctls("/proc/sys/net/ipv4/conf/eth0.7/rp_filter:2\n").value).toEqual({
-      "net.ipv4.conf.eth0/7.rp_filter": "2",
-    });
+    for (const path of ["/proc/sys/net/ipv4/conf/eth0.7/rp_filter", "ipv4/conf/eth0.7/rp_filter"])
+      expect(parseSysctls(`${path}:2\n`).value).toEqual({ "net.ipv4.conf.eth0/7.rp_filter": "2" });
   });
 
   it("counts lines of other files", () => {

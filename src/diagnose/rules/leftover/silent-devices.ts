@@ -4,6 +4,7 @@ import { findPeer } from "../../../evidence/net/peer.ts";
 import type { InterfaceDelta, NetDelta } from "../../../evidence/net/types.ts";
 import { formatCount } from "../../../text/format.ts";
 import { isMany } from "../../amounts.ts";
+import { classifyDriverLoss, findRing, mendDriverLoss, tellRing } from "../../driver-loss.ts";
 import type { Facts } from "../../facts.ts";
 import type { Finding, Severity } from "../../finding.ts";
 import type { Ledger, Rule } from "../../rule.ts";
@@ -165,19 +166,28 @@ function tellDriver(
 ): Finding {
   const place = findPlace(facts, network.netns.inode);
   const values = { place, dev: device.name, port: null, source: null, destination: null };
+  const ring = findRing(network, device.name);
+  const kinds = new Set(
+    Object.entries(device.driver).flatMap(([name, change]) =>
+      hasMoved(change) ? [classifyDriverLoss(name)] : [],
+    ),
+  );
   return {
     id: "silent-device-driver",
     severity: "suspicious",
     summary: `The driver of ${device.name} counts losses that no drop event tells of: ${driver.slice(0, 3).join(", ")}`,
     count,
     netns: nameNetns(facts, network.netns.inode),
-    evidence: [`ethtool -S: ${driver.slice(0, 10).join(", ")}, in ${tellNetns(facts, network.netns.inode)}`],
+    evidence: [
+      `ethtool -S: ${driver.slice(0, 10).join(", ")}, in ${tellNetns(facts, network.netns.inode)}`,
+      ...(kinds.has("ring") ? [tellRing(ring)].filter((line) => line !== null) : []),
+    ],
     check: fillTemplates(
       ["{ns}ethtool -S {dev}", "{ns}ethtool -g {dev}", "{ns}ip -s -s link show dev {dev}"],
       values,
     ),
-    fix: [
-      "# a ring that is too short: ethtool -G with the maximum that ethtool -g shows; errors on the wire: cable, transceiver, switch port",
-    ],
+    fix: [...kinds].every((kind) => kind === "other")
+      ? ["# errors on the wire: cable, transceiver, switch port; else the driver's manual"]
+      : [...kinds].flatMap((kind) => mendDriverLoss(kind, device.name, place, ring)),
   };
 }

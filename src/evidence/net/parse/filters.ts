@@ -1,4 +1,5 @@
 import type { TrafficAction, TrafficFilter } from "../types.ts";
+import { flattenTexts } from "./flatten.ts";
 import { parseToolJson } from "./json.ts";
 import {
   asList,
@@ -54,7 +55,7 @@ function parseFilter(
     pref: asNumber(item["pref"]),
     chain: asNumber(item["chain"]),
     handle: asText(options["handle"]) ?? asText(options["fh"]) ?? asText(item["handle"]),
-    text: JSON.stringify(match).slice(0, MAX_TEXT),
+    text: tellMatch(match).slice(0, MAX_TEXT),
     actions: parseActions(item, options),
     bpf:
       kind !== "bpf"
@@ -65,6 +66,23 @@ function parseFilter(
             direct: options["direct-action"] === true,
           },
   };
+}
+
+/** Said in fields of their own, or of no help to recognise the filter. */
+const NO_MATCH = /^(?:handle|fh|(?:not_)?in_hw|prog\..*|bpf_name|bytecode\..*)$/;
+
+/** `ip_proto udp dst_port 5000`, `direct-action bytecode 1,6 0 0 2`: about the words that tc itself takes. */
+function tellMatch(match: JsonRecord): string {
+  const words = Object.entries(flattenTexts(match)).flatMap(([name, value]) =>
+    NO_MATCH.test(name) || value === "" || value === "false"
+      ? []
+      : [`${name.replace(/^keys\./, "")}${value === "true" ? "" : ` ${value}`}`],
+  );
+  const code = asRecords(asRecord(match["bytecode"])?.["insns"]).map((step) =>
+    ["code", "jt", "jf", "k"].map((key) => asText(step[key]) ?? "?").join(" "),
+  );
+  if (code.length > 0) words.push(`bytecode ${[code.length, ...code].join(",")}`);
+  return words.join(" ");
 }
 
 function parseActions(item: JsonRecord, options: JsonRecord): TrafficAction[] {

@@ -42,8 +42,18 @@ export type Link = {
   readonly info: { readonly [name: string]: string };
 };
 
+/** Descriptors in the rings between a card and its driver (`ethtool -g`), and the most that the card takes; null where it has none. */
+export type RingSize = {
+  readonly rx: number | null;
+  readonly rxMost: number | null;
+  readonly tx: number | null;
+  readonly txMost: number | null;
+};
+
 /** Drop-like statistics of `ethtool -S`, as the driver names them. */
 export type DriverStats = {
   readonly dev: string;
   readonly stats: { readonly [name: string]: number };
+  /** Only where the device had lost packets at the end; null else, and where its driver does not say. */
+  readonly ring: RingSize | null;
 };

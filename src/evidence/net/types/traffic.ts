@@ -45,7 +45,7 @@ export type TrafficFilter = {
   readonly pref: number | null;
   readonly chain: number | null;
   readonly handle: string | null;
-  /** The filter's match as JSON text, for a human. */
+  /** What the filter matches, for a human: about the words that tc takes. */
   readonly text: string;
   readonly actions: readonly TrafficAction[];
   /** For `bpf` filters: the program, which may drop by itself (direct action). */

@@ -1,4 +1,4 @@
-import type { NetDelta } from "../../../../evidence/net/types.ts";
+import type { NetDelta, PolicyRule } from "../../../../evidence/net/types.ts";
 import { formatCount, plural } from "../../../../text/format.ts";
 import { quoteShell } from "../../../../text/escape.ts";
 import { countDrops, rankDrops, severityOf, tellCounters, tellShares } from "../../../amounts.ts";
@@ -12,7 +12,15 @@ import { familyOf, type Family } from "../support/addresses.ts";
 import { isUp, linksOf, setLink } from "../support/devices.ts";
 import { tellFlows } from "../support/drops.ts";
 import { makeFinding } from "../support/finding.ts";
-import { createRouter, deleteRoute, ipTool, tellRoute, type RouteAnswer } from "../support/routing.ts";
+import {
+  createRouter,
+  deletePolicyRule,
+  deleteRoute,
+  ipTool,
+  tellPolicyRule,
+  tellRoute,
+  type RouteAnswer,
+} from "../support/routing.ts";
 import { cameFrom } from "./refused-route.ts";
 
 /** A stray packet or two come from programs that try what they may have (IPv6 first, a broadcast); more are a missing route. */
@@ -146,7 +154,8 @@ function tellSilent(facts: Facts, ledger: Ledger, network: NetDelta, family: Fam
   const isKnown = network.state.configuration?.routes != null;
   const hasDefault = hasDefaultRoute(network, family);
   // Programs try IPv6 first everywhere: on a host that has none, "unreachable" is the answer they expect.
-  const isHarmless = family === "ipv6" && isKnown && !hasDefault;
+  const refusing = refusingRules(network, family);
+  const isHarmless = family === "ipv6" && isKnown && !hasDefault && refusing.length === 0;
   const down = linksOf(network).filter((link) => link.name !== "lo" && !isUp(link));
   return [
     makeFinding(facts, {
@@ -154,19 +163,25 @@ function tellSilent(facts: Facts, ledger: Ledger, network: NetDelta, family: Fam
       severity: isHarmless ? "info" : severityOf(count, facts.seconds, MANY, "info"),
       summary: isHarmless
         ? `Programs tried IPv6 ${plural(count, "time")} where there is no IPv6 route: they fall back to IPv4`
-        : `Programs got "Network is unreachable" ${plural(count, "time")}: there is no route to where they send`,
+        : `Programs got "Network is unreachable" ${plural(count, "time")}: there is no route to where they send${refusing.length === 0 ? "" : ", or a policy rule that refuses it"}`,
       count,
       netns,
       evidence: [
         `in ${tellNetns(facts, netns)}`,
         `${name} +${formatCount(count)} and no drop event: the calls failed before there was a packet`,
+        ...refusing.map((rule) => `a policy rule gives this answer too: ${tellPolicyRule(rule)}`),
         isKnown && !hasDefault ? `there is no ${nameFamily(family)} default route` : null,
         tellDown(network),
       ],
-      check: [inNetns(place, `${tool} route`), inNetns(place, "ip -br link")],
+      check: [
+        ...(refusing.length === 0 ? [] : [inNetns(place, `${tool} rule`)]),
+        inNetns(place, `${tool} route`),
+        inNetns(place, "ip -br link"),
+      ],
       fix: isHarmless
         ? []
         : [
+            ...refusing.map((rule) => inNetns(place, deletePolicyRule(rule))),
             ...down.map((link) => setLink(facts, netns, link.name, "up")),
             ...(isKnown && !hasDefault
               ? [`# ${inNetns(place, `${tool} route add default via GATEWAY`)}`]
@@ -174,6 +189,18 @@ function tellSilent(facts: Facts, ledger: Ledger, network: NetDelta, family: Fam
           ],
     }),
   ];
+}
+
+/**
+ * Policy rules that answer as a missing route does, and are counted as one (measured on 6.18). What else refuses a program's own packets (routes of
+ * the types blackhole, unreachable and prohibit, rules of the types blackhole and prohibit) moves no counter at all: only the program is told.
+ */
+function refusingRules(network: NetDelta, family: Family): PolicyRule[] {
+  const rules = network.state.configuration?.policyRules ?? [];
+  return rules
+    .filter((rule) => rule.family === family && rule.action === "unreachable")
+    .filter(({ iif }) => iif === null || iif === "lo")
+    .slice(0, 3);
 }
 
 function tellTables(network: NetDelta | null, family: Family, answer: RouteAnswer | null): string | null {

@@ -3,6 +3,7 @@ import type { InterfaceDelta, Link, NetDelta } from "../../../../evidence/net/ty
 import { quoteShell } from "../../../../text/escape.ts";
 import { formatCount } from "../../../../text/format.ts";
 import { countDrops, isMany } from "../../../amounts.ts";
+import { classifyDriverLoss, findRing, mendDriverLoss, tellRing } from "../../../driver-loss.ts";
 import { inNetns } from "../../../commands.ts";
 import type { DropFact, Facts } from "../../../facts.ts";
 import type { Finding } from "../../../finding.ts";
@@ -31,6 +32,15 @@ const RX_SITES =
   /^(?:__netif_receive_skb\w*|enqueue_to_backlog|netif_rx\w*|napi_\w+|gro_cells_receive|br_\w+|macvlan_\w+|vlan_\w+|_*dev_forward_skb2?|veth_\w+|tun_\w+|vxlan_\w+)$/;
 const TX_SITES =
   /^(?:__dev_queue_xmit|__dev_xmit_skb|dev_hard_start_xmit|tun_\w+|veth_\w+|_*dev_forward_skb2?|macvlan_\w+|ipvlan_\w+|vlan_\w+|vxlan_\w+|br_\w+|validate_xmit\w*|bond_\w+|team_\w+|wg_\w+|\w+tunnel_xmit|ip6?_tnl_\w+|gre_\w+|ipgre_\w+)$/;
+
+/** Where several kinds moved: the one that most of the others follow from. */
+const CAUSES = ["ring", "memory", "port", "allowance"] as const;
+const WHY = {
+  ring: "its receive ring was full",
+  memory: "its driver found no memory for them",
+  port: "the card could not hand them on, or its port's buffer ran over",
+  allowance: "more than the cloud allows this machine",
+} as const;
 
 type Direction = "rx" | "tx";
 
@@ -70,9 +80,10 @@ function tellDropped(
   if (count <= 0) return [];
   const link = findLink(network, item.name);
   const details = movedDetails(item, direction);
-  const isRing =
-    direction === "rx" &&
-    details.some(({ name }) => /missed|fifo|over|no_?buf|out_of|ring|alloc|discard/i.test(name));
+  const kinds = new Set(details.map(({ name: key }) => classifyDriverLoss(key)));
+  const isRing = direction === "rx" && kinds.has("ring");
+  const [cause] = direction === "rx" ? CAUSES.filter((kind) => kinds.has(kind)) : [];
+  const ring = findRing(network, item.name);
   const ok = (direction === "rx" ? item.rxOk : item.txOk).delta ?? 0;
   const isHarmful = isMany(count, facts.seconds, MANY) && count >= HARMFUL_SHARE * (ok + counted);
   const place = findPlace(facts, netns);
@@ -81,10 +92,12 @@ function tellDropped(
   return [
     makeFinding(facts, {
       id: isRing ? "link-ring-overflow" : "link-drops",
-      severity: isRing && isHarmful ? "problem" : isHarmful ? "suspicious" : "info",
+      severity: cause !== undefined && isHarmful ? "problem" : isHarmful ? "suspicious" : "info",
       summary: isRing
         ? `${item.name} lost ${formatCount(count)} packets before the system saw them: its receive ring was full`
-        : `${item.name} counts ${formatCount(count)} dropped packets (${name}) that no drop event explains`,
+        : cause !== undefined
+          ? `${item.name} lost ${formatCount(count)} packets before the system saw them: ${WHY[cause]}`
+          : `${item.name} counts ${formatCount(count)} dropped packets (${name}) that no drop event explains`,
       count,
       netns,
       evidence: [
@@ -94,7 +107,8 @@ function tellDropped(
           ? null
           : details.map(({ name: key, delta }) => `${key} +${formatCount(delta)}`).join(", "),
         idle ? `${item.name} has no carrier` : null,
-        isRing || direction === "tx"
+        isRing ? tellRing(ring) : null,
+        cause !== undefined || direction === "tx"
           ? null
           : "a device counts here also what it was not meant to take (other VLANs, switched off bridge ports)",
       ],
@@ -103,12 +117,7 @@ function tellDropped(
         link?.physical === true ? inNetns(place, `ethtool -S ${quoteShell(item.name)}`) : null,
         isRing ? inNetns(place, `ethtool -g ${quoteShell(item.name)}`) : null,
       ],
-      fix: isRing
-        ? [
-            `# a larger ring, up to what ethtool -g says: ${inNetns(place, `ethtool -G ${quoteShell(item.name)} rx 4096`)}`,
-            `# more work in one round: sysctl -w net.core.netdev_budget=600 net.core.netdev_budget_usecs=4000`,
-          ]
-        : [],
+      fix: cause === undefined ? [] : mendDriverLoss(cause, item.name, place, ring),
     }),
   ];
 }

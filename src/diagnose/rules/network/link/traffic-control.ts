@@ -8,7 +8,7 @@ import type { Finding } from "../../../finding.ts";
 import type { Rule } from "../../../rule.ts";
 import { isVague } from "../../../select.ts";
 import { findPlace, tellNetns } from "../../../where.ts";
-import { isUp, linksOf } from "../support/devices.ts";
+import { isDeviceGone, isUp, linksOf } from "../support/devices.ts";
 import { groupByDevice, isFreedAt, openDrops, tellFlows } from "../support/drops.ts";
 import { makeFinding } from "../support/finding.ts";
 import { NOTHING_TO_DO, WAS_REMOVED } from "../../../gone.ts";
@@ -64,6 +64,7 @@ function tell(
     network?.gone.filters.filter(
       (filter) => filter.direction === direction && (dev === null || filter.dev === dev),
     ) ?? [];
+  const isGone = isDeviceGone(network, dev);
   const isRemoved = suspects.length === 0 && removed.length > 0;
   const proven = suspects.filter(({ counted }) => (counted ?? 0) > 0);
   const named = proven.length > 0 ? proven : suspects;
@@ -95,6 +96,7 @@ function tell(
         ? `${formatCount(suspects.length)} filters there can drop and none counts: their statistics would tell`
         : null,
       suspects.length === 0 ? tellRemoved(removed) : null,
+      isGone ? `${dev} itself is gone` : null,
       down.length === 0
         ? null
         : `it sends packets to another device; ${down.join(", ")} ${down.length === 1 ? "is" : "are"} down`,
@@ -104,8 +106,11 @@ function tell(
       tellFlows(drops),
     ],
     check: [
-      device === null ? null : inNetns(place, `tc -s filter show dev ${quoteShell(device)} ${direction}`),
-      suspects.length === 0
+      isGone ? inNetns(place, "ip -br link") : null,
+      device === null || isGone
+        ? null
+        : inNetns(place, `tc -s filter show dev ${quoteShell(device)} ${direction}`),
+      suspects.length === 0 && !isGone
         ? inNetns(place, `bpftool net show${device === null ? "" : ` dev ${quoteShell(device)}`}`)
         : null,
     ],
@@ -120,7 +125,7 @@ function tell(
 function tellRemoved(removed: readonly TrafficFilter[]): string {
   if (removed.length === 0)
     return "no filter of tc is there: a program attached with tcx or netkit, or a filter that came and went during the run";
-  const told = removed.slice(0, 4).map(({ pref, kind, text }) => `pref ${pref ?? "?"} ${kind} ${text}`);
+  const told = removed.slice(0, 4).map(tellFilter);
   return `no filter of tc is there by now; at the start: ${told.join("; ")}`;
 }
 
@@ -174,16 +179,19 @@ function tellDeed(action: string | null): string {
   return "drops packets";
 }
 
+/** `pref 7 protocol ip handle 0x1 bpf direct-action; program id 12 drop_all`. */
+function tellFilter({ pref, protocol, handle, kind, text, bpf }: TrafficFilter): string {
+  const words = [`pref ${pref ?? "?"} protocol ${protocol ?? "all"} handle ${handle ?? "?"} ${kind}`, text];
+  const program = [bpf?.id == null ? "" : `id ${bpf.id}`, bpf?.name ?? ""].filter((word) => word !== "");
+  return `${words.filter((word) => word !== "").join(" ")}${program.length === 0 ? "" : `; program ${program.join(" ")}`}`;
+}
+
 function tellSuspect({ filter, counted, action }: Suspect): string {
-  const bpf =
-    filter.bpf === null
-      ? ""
-      : `; program${filter.bpf.id === null ? "" : ` id ${filter.bpf.id}`}${filter.bpf.name === null ? "" : ` ${filter.bpf.name}`}${filter.bpf.direct ? ", direct action" : ""}`;
   const count =
     counted === null
       ? "it has no counter of its own"
       : `its action ${action ?? ""} counted +${formatCount(counted)}`;
-  return `filter pref ${filter.pref ?? "?"} protocol ${filter.protocol ?? "all"} handle ${filter.handle ?? "?"} ${filter.kind} ${filter.text}${bpf}; ${count}`;
+  return `filter ${tellFilter(filter)}; ${count}`;
 }
 
 /** In full: a preference alone would delete its neighbours too. */

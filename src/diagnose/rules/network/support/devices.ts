@@ -42,6 +42,15 @@ export function tellDevice(facts: Facts, netns: number | null, dev: string): str
   return `${dev} in ${tellNetns(facts, netns)}`;
 }
 
+/** Whether a device that packets went through is not there any more; false where the end was not read. */
+export function isDeviceGone(network: NetDelta | null, dev: string | null): boolean {
+  return (
+    dev !== null &&
+    network?.isEndUnread === false &&
+    network.state.configuration?.links?.every(({ name }) => name !== dev) === true
+  );
+}
+
 /** `ip netns exec web ip link set dev eth0 mtu 1500`. */
 export function setLink(facts: Facts, netns: number | null, dev: string, setting: string): string {
   return inNetns(findPlace(facts, netns), `ip link set dev ${quoteShell(dev)} ${setting}`);

@@ -7,7 +7,7 @@ import { findNetwork, type DropFact, type Facts } from "../../../../facts.ts";
 import type { Finding } from "../../../../finding.ts";
 import type { Ledger } from "../../../../rule.ts";
 import { findPlace, tellNetns } from "../../../../where.ts";
-import { findInterface, findLink } from "../../support/devices.ts";
+import { findInterface, findLink, isDeviceGone } from "../../support/devices.ts";
 import { groupByDevice, meanSize, tellFlows, type DeviceGroup } from "../../support/drops.ts";
 import { makeFinding } from "../../support/finding.ts";
 import { NOTHING_TO_DO, WAS_REMOVED } from "../../../../gone.ts";
@@ -84,7 +84,7 @@ function tellKnown(
     txQueueLength: link?.txQueueLength ?? null,
   });
   return makeFinding(facts, {
-    ...frame(facts, group),
+    ...frame(facts, network, group),
     id: verdict.id,
     summary: isPresent
       ? `${tellQueue(qdisc)} drops packets: ${verdict.why}`
@@ -96,6 +96,7 @@ function tellKnown(
         ? `${network.isEndUnread ? "its counters at the end could not be read" : `it has dropped ${formatCount(qdisc.drops)} since it was made, how many before the run is not known`}; ${plural(count, "drop event")} seen on ${qdisc.dev}`
         : `when the run began it had dropped ${formatCount(qdisc.drops)}; what it counted since is lost, ${plural(count, "drop event")} seen on ${qdisc.dev}`,
       sent === null ? null : `${qdisc.dev} sent ${plural(sent, "packet")} in the same time`,
+      isDeviceGone(network, dev) ? `${dev} itself is gone` : null,
       tellCounters(network, SENDER_COUNTERS),
       tellFlows(drops),
     ],
@@ -109,7 +110,7 @@ function tellUnknown(facts: Facts, network: NetDelta, group: DeviceGroup): Findi
   const kinds = queues.map(({ kind, handle }) => (handle === "0:" ? kind : `${kind} ${handle}`));
   const flaps = findInterface(network, dev)?.details["tx.carrier_changes"]?.delta ?? 0;
   return makeFinding(facts, {
-    ...frame(facts, group),
+    ...frame(facts, network, group),
     id: "qdisc-unknown",
     severity: "suspicious",
     summary:
@@ -131,9 +132,14 @@ function tellUnknown(facts: Facts, network: NetDelta, group: DeviceGroup): Findi
 
 function frame(
   facts: Facts,
+  network: NetDelta,
   { netns, dev, drops }: DeviceGroup,
 ): Pick<Finding, "severity" | "count" | "check"> & { readonly netns: number | null } {
-  const show = dev === null ? "tc -s qdisc show" : `tc -s qdisc show dev ${quoteShell(dev)}`;
+  const show = isDeviceGone(network, dev)
+    ? "ip -br link"
+    : dev === null
+      ? "tc -s qdisc show"
+      : `tc -s qdisc show dev ${quoteShell(dev)}`;
   return {
     severity: isMany(countDrops(drops), facts.seconds, MANY) ? "problem" : "info",
     count: countDrops(drops),
