@@ -1,5 +1,6 @@
 import { EXIT, TraceError } from "../../src/error.ts";
 import { findCgroup } from "../../src/host/cgroup-tree.ts";
+import { hasKernelTypes } from "../../src/host/kernel-types.ts";
 import type { PrepareContext, Prepared } from "../../src/probe/define.ts";
 import { checkHz, readHz } from "../../src/probe/hz.ts";
 import { identifier, literal, type ProgramVariables } from "../../src/probe/render.ts";
@@ -24,7 +25,7 @@ export async function prepareProfile({ host, options }: PrepareContext): Promise
   // Up to 0.11 there is no uptr().
   const walk = hasStackTable && atLeast(version, 0, 12) && host.arch === "x86_64";
   // Older ones know too little of today's type information.
-  const btf = host.btf !== null && (version === null || atLeast(version, 0, 14));
+  const btf = hasKernelTypes(host) && (version === null || atLeast(version, 0, 14));
   const variables: ProgramVariables = {
     hz,
     printMs: PRINT_MS,
