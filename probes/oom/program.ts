@@ -59,10 +59,17 @@ export async function prepareOom(context: PrepareContext): Promise<Prepared> {
       maxSigkills: MAX_SIGKILLS,
     },
     tables: { pageSize: context.host.pageSize, fields },
-    degraded: sigkills
-      ? []
-      : [
-          "this kernel has no signal:signal_generate: kills by earlyoom, systemd-oomd or another process are not seen",
-        ],
+    degraded: [
+      ...(types
+        ? []
+        : [
+            "no kernel types (BTF) with this bpftrace: limits, cgroups and what was asked for are known from the kernel log only, which tells them for ten kills in five seconds",
+          ]),
+      ...(sigkills
+        ? []
+        : [
+            "this kernel has no signal:signal_generate: kills by earlyoom, systemd-oomd or another process are not seen",
+          ]),
+    ],
   };
 }

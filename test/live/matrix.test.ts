@@ -89,6 +89,14 @@ describe.each(probes)("$name", (probe) => {
 
   test("for v0.17.0 on 5.10: none of the kernel's types, which it cannot use there", async () => {
     const kernel = { release: "5.10.0", version: parseVersion("5.10.0") };
+    const { degraded } = await prepareProgram(
+      probe.definition,
+      probe.template,
+      withVersion("v0.17.0", kernel),
+      { interval: 1 },
+    );
+    if (["drops", "retrans", "oom", "profile"].includes(probe.name))
+      expect(degraded.join()).toMatch(/no kernel types \(BTF\)|without kernel type information/);
     expect(withoutComments(await render(probe, withVersion("v0.17.0", kernel)))).not.toMatch(
       /\(struct \w+ \*\)/,
     );
