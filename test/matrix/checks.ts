@@ -99,7 +99,9 @@ const COUNTS: Readonly<Record<Exclude<Step, "doctor" | "scripts">, Counts>> = {
       ...(reclaim === undefined || reclaim["severity"] === "problem"
         ? []
         : [`short memory is only ${String(reclaim["severity"])}`]),
-      ...["kswapd", "work-function"].filter((id) => !told.includes(id)).map((id) => `no finding ${id}`),
+      ...["kswapd", ...(truthOf(result, "loop-thread") > 0 ? [] : ["work-function"])]
+        .filter((id) => !told.includes(id))
+        .map((id) => `no finding ${id}`),
     ];
   },
 };
