@@ -275,6 +275,19 @@ test("kthreads on 7.2: packets of the backlog and the workers' jobs", async () =
   expect(summary["samples"]).toMatchObject({ total: 12, kernelThreads: 12, user: 0 });
 });
 
+test("kthreads on 6.1, short of memory: programs that free it themselves make kswapd a problem", async () => {
+  const { summary } = await replay("6.1", "kthreads");
+  const found = findings(summary).map(({ id, severity, count }) => [id, severity, count]);
+  expect(found).toEqual([
+    ["kswapd", "problem", 56],
+    ["work-function", "suspicious", 175],
+  ]);
+  // The kernel had counted 12,822 and 56,914 pages over a little more than the run.
+  const evidence = findings(summary)[0]?.["evidence"].join(" ");
+  expect(evidence).toContain("programs looked at 11,505 pages themselves (direct reclaim)");
+  expect(evidence).toContain("looked at 41,152 pages, freed 30,021");
+});
+
 test("profile on 5.10 with bpftrace 0.11: one busy program", async () => {
   const { summary } = await replay("5.10", "profile");
   expect(summary["samples"]).toEqual({ total: 72, idle: 0, kernel: 28, user: 44, kernelThreads: 0 });
