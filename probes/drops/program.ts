@@ -1,6 +1,6 @@
 import { EXIT, TraceError } from "../../src/error.ts";
 import { findField } from "../../src/host/format.ts";
-import { isAtLeast } from "../../src/host/version.ts";
+import { hasKernelTypes, usesHeaders } from "../../src/host/kernel-types.ts";
 import type { NetnsInfo } from "../../src/host/namespaces.ts";
 import type { JsonObject, PrepareContext, Prepared } from "../../src/probe/define.ts";
 import type { AddressBlock } from "../../src/probe/filters.ts";
@@ -35,12 +35,11 @@ export async function prepareDrops(context: PrepareContext): Promise<Prepared> {
     return number === undefined || !reasonField ? [] : [{ number }];
   });
   const intervalMs = Math.round((typeof options["interval"] === "number" ? options["interval"] : 1) * 1000);
-  // Up to 0.11 a program that reads tracepoint arguments cannot use the kernel's types as well.
-  const types = context.host.btf !== null && isAtLeast(context.host.bpftrace?.parsed ?? null, 0, 12);
+  const types = hasKernelTypes(context.host);
   if (!types) refuseFilters(context.options);
   const variables: ProgramVariables = {
     types,
-    enumPrefix: reasonField && !isAtLeast(context.host.bpftrace?.parsed ?? null, 0, 12),
+    enumPrefix: reasonField && usesHeaders(context.host),
     reasonField,
     rxSocket: format !== null && findField(format, "rx_sk") !== null,
     reasons: reasons.map((reason) => ({ reason })),

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { hasKernelTypes, usesHeaders } from "../../src/host/kernel-types.ts";
 import { exists } from "../../src/host/read.ts";
 import type { PrepareContext, Prepared } from "../../src/probe/define.ts";
 import { checkHz, readHz } from "../../src/probe/hz.ts";
@@ -53,12 +54,12 @@ export async function prepareKthreads({ host, options, tracepoint }: PrepareCont
     if (!isThere && lacks !== null) degraded.push(lacks);
   }
   const version = host.bpftrace?.version == null ? null : parseBpftraceVersion(host.bpftrace.version);
-  const btf = host.btf !== null && (version === null || atLeast(version, 0, 14));
+  const btf = hasKernelTypes(host) && (version === null || atLeast(version, 0, 14));
   const vectors = (await tracepoint("irq:softirq_entry"))?.symbols["vec"] ?? [];
-  // Types of fields that bpftrace does not find: up to 0.11 none but C's own; up to 0.23 (seen) none of a module's.
-  const oldTypes = version !== null && !atLeast(version, 0, 12);
-  // Nor does it read texts of tracepoints.
-  if (oldTypes && variables["napi"] === true) {
+  // Types of fields that bpftrace does not find: with the C headers none but C's own; up to 0.23 (seen) none of a module's.
+  const oldTypes = usesHeaders(host);
+  // The oldest does not read texts of tracepoints either.
+  if (version !== null && !atLeast(version, 0, 12) && variables["napi"] === true) {
     variables["napi"] = false;
     degraded.push("bpftrace before 0.12 does not read names of devices: packets by device are missing");
   }

@@ -110,7 +110,8 @@ export function combineKill(sides: KillSides, pageSize: number): OomReport {
   const base = startReport(sides, pageSize);
   const { event, request } = sides;
   if (event === null) return base;
-  const stack = base.stack ?? stackOf(event);
+  // The event's first: the log of a storm has stacks for some kills only, in other words (`oom_kill_process.cold`, `f [module]`).
+  const stack = stackOf(event) ?? base.stack;
   // A group kill marks its members in the leader's context: same invoker, same stack.
   const constraint = request === null ? undefined : CONSTRAINTS[request.constraint];
   const kind = base.scope.kind ?? constraint ?? scopeOfStack(event.frames);

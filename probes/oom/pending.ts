@@ -1,5 +1,6 @@
 import type { RequestEvent, VictimEvent } from "./events.ts";
 import { combineKill, isKill, type CgroupChain, type KillSides, type TaskFacts } from "./combine.ts";
+import { scopeOfStack } from "./log/trace.ts";
 import type { OomReport } from "./record.ts";
 
 /** One kill, complete as far as it will get. `at`: seconds since the session's start when it was first heard of. */
@@ -29,6 +30,8 @@ export interface KillJoiner {
 const EVENT_PATIENCE = 1.5;
 /** One that only the event told: a console that prints at 9600 baud delays the log for seconds, but not its reader. */
 const LOG_PATIENCE = 1.5;
+/** The same where the host itself has no memory left: whoever reads the log waits for some, too (1.6 s seen). */
+const HOST_LOG_PATIENCE = 5;
 /** How long a kill waits for what was asked about its tasks and its cgroup (seconds): answers take milliseconds. */
 const ANSWER_PATIENCE = 1;
 /** How long a victim that came out is remembered, so that its other half does not come out too. */
@@ -48,6 +51,11 @@ interface Open {
  */
 export function cgroupQuestion({ cgroupId, pid }: VictimEvent): string | null {
   return cgroupId === null ? null : `${cgroupId} ${String(pid)}`;
+}
+
+function patienceWith(event: VictimEvent | null): number {
+  if (event === null) return EVENT_PATIENCE;
+  return scopeOfStack(event.frames) === "host" ? HOST_LOG_PATIENCE : LOG_PATIENCE;
 }
 
 /** `followsLog`: whether the kernel log can be read, so that its silence means something. */
@@ -151,7 +159,7 @@ export function createKillJoiner(pageSize: number, followsLog: () => boolean): K
           kill.event !== null &&
           kill.report !== null &&
           (isAnswered(kill.event) || at - kill.at >= ANSWER_PATIENCE);
-        const patience = kill.event === null ? EVENT_PATIENCE : LOG_PATIENCE;
+        const patience = patienceWith(kill.event);
         if (isWhole || at - kill.at >= patience) kills.push(...conclude(pid, kill));
       }
       return kills;

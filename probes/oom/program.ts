@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { readBtfEnums } from "../../src/host/btf.ts";
 import type { HostFacts } from "../../src/host/facts.ts";
 import { findField } from "../../src/host/format.ts";
+import { hasKernelTypes, usesHeaders } from "../../src/host/kernel-types.ts";
 import { isAtLeast } from "../../src/host/version.ts";
 import type { PrepareContext, Prepared } from "../../src/probe/define.ts";
 
@@ -36,31 +37,39 @@ export async function prepareOom(context: PrepareContext): Promise<Prepared> {
   const bpftrace = context.host.bpftrace?.parsed ?? null;
   const memory = await findMemoryController(context.host);
   const isOld = !isAtLeast(bpftrace, 0, 12);
+  const types = hasKernelTypes(context.host);
+  const headers = usesHeaders(context.host);
   const has = (name: string) => format !== null && findField(format, name) !== null;
   const fields = FIGURES.every(has);
   return {
     variables: {
-      // Up to 0.11 kernel types cannot be used beside tracepoint arguments.
-      kprobe: context.alternative === WITH_KPROBE && context.host.btf !== null && !isOld,
+      kprobe: context.alternative === WITH_KPROBE && types,
       fields,
       // 0.11 takes `comm` for something else; what 0.23 gives is empty: then the kernel log names the victim.
       name: has("comm") && !isOld,
-      cgroup: memory !== null && !isOld,
+      cgroup: memory !== null && types,
       // With the kprobe the request tells it, of any victim.
-      born: context.alternative !== WITH_KPROBE && context.host.btf !== null && !isOld,
+      born: context.alternative !== WITH_KPROBE && types,
       cgroupOffset: (memory ?? 0) * POINTER_BYTES,
-      // 0.11 does not know the type of a field (seen: "unknown type name 'uid_t'").
-      uidPrefix: isOld && has("uid"),
+      // The headers do not know the type of a field (seen: "unknown type name 'uid_t'").
+      uidPrefix: headers && has("uid"),
       // The same for the pid of signal:signal_generate.
-      pidPrefix: isOld && sigkills,
+      pidPrefix: headers && sigkills,
       sigkills,
       maxSigkills: MAX_SIGKILLS,
     },
     tables: { pageSize: context.host.pageSize, fields },
-    degraded: sigkills
-      ? []
-      : [
-          "this kernel has no signal:signal_generate: kills by earlyoom, systemd-oomd or another process are not seen",
-        ],
+    degraded: [
+      ...(types
+        ? []
+        : [
+            "no kernel types (BTF) with this bpftrace: limits, cgroups and what was asked for are known from the kernel log only, which tells them for ten kills in five seconds",
+          ]),
+      ...(sigkills
+        ? []
+        : [
+            "this kernel has no signal:signal_generate: kills by earlyoom, systemd-oomd or another process are not seen",
+          ]),
+    ],
   };
 }

@@ -1,5 +1,7 @@
 import { EXIT, TraceError } from "../../src/error.ts";
 import { findCgroup } from "../../src/host/cgroup-tree.ts";
+import { hasKernelTypes } from "../../src/host/kernel-types.ts";
+import { isAtLeast } from "../../src/host/version.ts";
 import type { PrepareContext, Prepared } from "../../src/probe/define.ts";
 import { checkHz, readHz } from "../../src/probe/hz.ts";
 import { identifier, literal, type ProgramVariables } from "../../src/probe/render.ts";
@@ -7,6 +9,9 @@ import { atLeast, parseBpftraceVersion } from "../../src/wire/version.ts";
 
 /** How often the totals are printed: idle time is known to this, live view and report need no more. */
 const PRINT_MS = 100;
+
+/** The oldest kernel whose verifier was seen to accept the program that walks stacks itself. */
+const OLDEST_WALK = [6, 1] as const;
 
 /** Fills the template. Throws TraceError for options that contradict each other or do not fit this host. */
 export async function prepareProfile({ host, options }: PrepareContext): Promise<Prepared> {
@@ -21,10 +26,14 @@ export async function prepareProfile({ host, options }: PrepareContext): Promise
   const version = host.bpftrace?.version == null ? null : parseBpftraceVersion(host.bpftrace.version);
   // From 0.21 on stacks travel with their sample and there is no table that could be full.
   const hasStackTable = version !== null && !atLeast(version, 0, 21);
-  // Up to 0.11 there is no uptr().
-  const walk = hasStackTable && atLeast(version, 0, 12) && host.arch === "x86_64";
+  // Up to 0.11 there is no uptr(). The verifier of 5.10 takes minutes for the walk and refuses it; that of 6.1 does not (seen).
+  const walk =
+    hasStackTable &&
+    atLeast(version, 0, 12) &&
+    host.arch === "x86_64" &&
+    isAtLeast(host.kernel.version, ...OLDEST_WALK);
   // Older ones know too little of today's type information.
-  const btf = host.btf !== null && (version === null || atLeast(version, 0, 14));
+  const btf = hasKernelTypes(host) && (version === null || atLeast(version, 0, 14));
   const variables: ProgramVariables = {
     hz,
     printMs: PRINT_MS,

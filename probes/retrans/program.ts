@@ -1,7 +1,7 @@
 import { EXIT, TraceError } from "../../src/error.ts";
 import { findField } from "../../src/host/format.ts";
 import type { NetnsInfo } from "../../src/host/namespaces.ts";
-import { isAtLeast } from "../../src/host/version.ts";
+import { hasKernelTypes } from "../../src/host/kernel-types.ts";
 import type { JsonObject, PrepareContext, Prepared } from "../../src/probe/define.ts";
 import { identifier, type ProgramVariables } from "../../src/probe/render.ts";
 import { mappedWords, portWire } from "../../src/reduce/filter-words.ts";
@@ -18,8 +18,7 @@ export async function prepareRetrans(context: PrepareContext): Promise<Prepared>
       (name) => context.tracepoint(name),
     ),
   );
-  // Up to 0.11 a program that reads tracepoint arguments cannot use the kernel's types as well.
-  const types = host.btf !== null && isAtLeast(host.bpftrace?.parsed ?? null, 0, 12);
+  const types = hasKernelTypes(host);
   if (!types) refuseFilters(options);
   const has = (format: typeof drop, field: string) =>
     format !== null && format !== undefined && findField(format, field) !== null;

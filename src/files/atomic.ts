@@ -36,6 +36,8 @@ export interface AtomicOptions {
   readonly force?: boolean;
   /** Whether an existing file with these first bytes (up to 4096) is ours to replace. Default: none is. */
   readonly isOurs?: (head: Buffer) => boolean;
+  /** The option that names the file, for what an error advises. Default: `-o`. */
+  readonly option?: string;
 }
 
 /**
@@ -44,22 +46,31 @@ export interface AtomicOptions {
  * over it would destroy it. Throws TraceError for every cause an operator can mend.
  */
 export function createAtomicWriter(path: string, options: AtomicOptions = {}): AtomicWriter {
+  const explain = (error: unknown) => explainWriteError(error, path, options.option);
   try {
     const target = resolveTarget(path);
-    if (target.direct) return openWriter(path, openSync(target.path, "w"), null, () => {});
+    if (target.direct) return openWriter(openSync(target.path, "w"), null, { explain, publish: () => {} });
     checkReplaceable(path, target.path, options);
     const temporary = join(dirname(target.path), `.trace-${randomBytes(9).toString("hex")}.tmp`);
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
-    return openWriter(path, openSync(temporary, flags, 0o666), temporary, () => {
+    const publish = (): void => {
       checkReplaceable(path, target.path, options);
       renameSync(temporary, target.path);
-    });
+    };
+    return openWriter(openSync(temporary, flags, 0o666), temporary, { explain, publish });
   } catch (error) {
-    throw explainWriteError(error, path);
+    throw explain(error);
   }
 }
 
-function openWriter(path: string, fd: number, temporary: string | null, publish: () => void): AtomicWriter {
+interface Ending {
+  /** Makes an error for the operator of a failed write. */
+  readonly explain: (error: unknown) => unknown;
+  /** Gives the whole file its name. */
+  readonly publish: () => void;
+}
+
+function openWriter(fd: number, temporary: string | null, { explain, publish }: Ending): AtomicWriter {
   const buffer = Buffer.allocUnsafe(BUFFER_BYTES);
   let filled = 0;
   let bytes = 0;
@@ -88,7 +99,7 @@ function openWriter(path: string, fd: number, temporary: string | null, publish:
         buffer.set(data, filled);
         filled += data.length;
       } catch (error) {
-        throw explainWriteError(error, path);
+        throw explain(error);
       }
     },
     commit() {
@@ -98,7 +109,7 @@ function openWriter(path: string, fd: number, temporary: string | null, publish:
         publish();
         published = true;
       } catch (error) {
-        throw explainWriteError(error, path);
+        throw explain(error);
       }
     },
     abort() {
@@ -140,7 +151,7 @@ function checkReplaceable(shown: string, path: string, options: AtomicOptions): 
   if (options.isOurs?.(readHead(path)) === true) return;
   throw new TraceError(EXIT.failed, `${shown} exists and is not replaced`, {
     why: "it was not written by trace, or not as this kind of file",
-    hint: `choose another name with -o, or: rm ${quoteShell(shown)}`,
+    hint: `choose another name with ${options.option ?? "-o"}, or: rm ${quoteShell(shown)}`,
   });
 }
 

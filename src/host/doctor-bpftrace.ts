@@ -1,6 +1,7 @@
 import type { CheckRow } from "./check.ts";
 import type { DoctorInput } from "./doctor-input.ts";
 import type { HostFacts } from "./facts.ts";
+import { usesHeaders } from "./kernel-types.ts";
 import type { PackageName } from "./packages.ts";
 import { isAtLeast, type Version } from "./version.ts";
 
@@ -37,7 +38,7 @@ export function checkBpftrace(
   if (!isAtLeast(parsed, ...OLDEST)) {
     return { ...row, status: "missing", detail: `${path} ${version} is older than ${OLDEST.join(".")}` };
   }
-  if (needsHeaders(parsed, facts.kernel.version) && !input.hasKernelHeaders) {
+  if (usesHeaders(facts) && !input.hasKernelHeaders) {
     const detail = `${path} ${version} needs linux/types.h on this kernel`;
     return { ...row, status: "missing", detail, repair: install("kernel-headers") };
   }
@@ -46,24 +47,15 @@ export function checkBpftrace(
     const detail = `${path} ${version} looks for tracepoints below debugfs only, which is not mounted`;
     return { ...row, status: "missing", detail, repair: mountDebugfs, fixable: "mount-debugfs" };
   }
-  const limit = findLimit(parsed, facts.kernel.version);
+  const limit = findLimit(facts, parsed);
   if (limit !== null) return { ...row, status: "limited", detail: `${path} ${version}: ${limit}` };
   return { ...row, status: "ok", detail: `${path} ${version}` };
 }
 
-/**
- * Pairs that compile a tracepoint's arguments with the C headers: 0.11 everywhere; up to 0.22 on kernels whose modules
- * have no BTF (before 5.11), seen with 0.17 on 5.10 and no more with 0.23.
- */
-function needsHeaders(bpftrace: Version | null, kernel: Version | null): boolean {
-  if (!isAtLeast(bpftrace, 0, 12)) return true;
-  return kernel !== null && !isAtLeast(kernel, 5, 11) && !isAtLeast(bpftrace, 0, 23);
-}
-
 /** What this version cannot do here, or null. */
-function findLimit(bpftrace: Version | null, kernel: Version | null): string | null {
-  // On any kernel: a program that reads a tracepoint's fields cannot use the kernel's types as well.
-  if (!isAtLeast(bpftrace, 0, 12)) return "cannot use the kernel's types: fewer fields";
+function findLimit(facts: HostFacts, bpftrace: Version | null): string | null {
+  const kernel = facts.kernel.version;
+  if (usesHeaders(facts)) return "cannot use the kernel's types: fewer fields";
   if (kernel !== null && !isAtLeast(kernel, 5, 15) && isAtLeast(bpftrace, 0, 24)) {
     return "made for kernels from 5.15 on, warns here";
   }

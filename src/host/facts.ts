@@ -1,5 +1,5 @@
 import { hostname as readHostname, machine } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { EXIT, TraceError } from "../error.ts";
 import { findContainerHint, isInitialPidNamespace } from "./container-hint.ts";
 import { findBpftrace, type BpftraceTool } from "./find-bpftrace.ts";
@@ -13,7 +13,7 @@ import {
   parseMemlock,
   type Capabilities,
 } from "./process-limits.ts";
-import { canRead, exists, readBytes, readNumber, readText } from "./read.ts";
+import { canRead, exists, listNames, readBytes, readNumber, readText } from "./read.ts";
 import type { RunTool } from "./run-tool.ts";
 import { parseVersion, type Version } from "./version.ts";
 
@@ -43,6 +43,8 @@ export interface HostFacts {
   readonly container: string | null;
   /** Path of the kernel's own BTF, or null. */
   readonly btf: string | null;
+  /** Whether a loaded module has types of its own beside it; a distribution's kernel before 5.11 may have them, too. */
+  readonly moduleBtf: boolean;
   /** The first tracefs whose events can be read, or null. */
   readonly tracefs: string | null;
   /** Where tracefs is mounted, readable or not, or null. */
@@ -130,6 +132,7 @@ export async function readHostFacts(options: FactsOptions = {}): Promise<HostFac
     initialPidNamespace: await isInitialPidNamespace(root),
     container: await findContainerHint(root),
     btf: (await canRead(at(BTF))) ? BTF : null,
+    moduleBtf: (await listNames(dirname(at(BTF)))).some((name) => name !== "vmlinux"),
     tracefs,
     ...(await readTracingSupport(at, mounts, tracefs)),
     lockdown: /\[(\w+)\]/.exec((await readText(at("/sys/kernel/security/lockdown"))) ?? "")?.[1] ?? null,

@@ -23,7 +23,10 @@ export interface Recorder {
 
 /** Starts a recording at `path`. Throws TraceError when it cannot be created; a later failure shows in `close()`. */
 export function createRecorder(path: string, info: SessionInfo): Recorder {
-  const file = createAtomicWriter(path, { isOurs: (head) => head[0] === 0x1f && head[1] === 0x8b });
+  const file = createAtomicWriter(path, {
+    isOurs: (head) => head[0] === 0x1f && head[1] === 0x8b,
+    option: "--record",
+  });
   const gzip: Gzip = createGzip({ level: 4 });
   let failure: unknown = null;
   let isClosed = false;

@@ -2,6 +2,13 @@ import type { FailureRule } from "./failure.ts";
 import { formatBpftraceVersion } from "./version.ts";
 import type { BpftraceVersion } from "./version.ts";
 
+/** The headers for programs, where linux/types.h is. */
+const INSTALL_UAPI =
+  "apt-get install linux-libc-dev   # Fedora, RHEL: dnf install kernel-headers; Alpine: apk add linux-headers";
+/** The headers that the running kernel was built with. */
+const INSTALL_KERNEL_HEADERS =
+  "apt-get install linux-headers-$(uname -r)   # Fedora, RHEL: dnf install kernel-devel-$(uname -r)";
+
 /** What this bpftrace, or this kernel, does not accept of the program. */
 export const PROGRAM_RULES: readonly FailureRule[] = [
   {
@@ -29,7 +36,7 @@ export const PROGRAM_RULES: readonly FailureRule[] = [
     explain: (found) => ({
       message: "bpftrace could not compile the program",
       why: `it wants the C header ${found[1]}, which is not installed`,
-      hint: "apt-get install linux-headers-$(uname -r) linux-libc-dev",
+      hint: found[1]?.startsWith("linux/") === true ? INSTALL_UAPI : INSTALL_KERNEL_HEADERS,
     }),
   },
   {
@@ -37,8 +44,9 @@ export const PROGRAM_RULES: readonly FailureRule[] = [
     pattern: /definitions\.h:\d+:\d+: (?:fatal )?error: (.*)/,
     explain: (found, { version }) => ({
       message: `${nameBpftrace(version)} does not understand this kernel's tracepoints`,
-      why: `it is older than the kernel (${found[1]})`,
-      hint: "bpftrace --version; uname -r   # a newer bpftrace reads the kernel's BTF instead",
+      why: `it reads them by the C headers that are installed, which lack a type of the kernel's (${found[1]})`,
+      // Seen with 0.17 on 5.10: linux-libc-dev is not enough, its linux/types.h knows no pid_t.
+      hint: `${INSTALL_KERNEL_HEADERS}. A newer bpftrace (0.23) needs no headers`,
     }),
   },
   {
@@ -47,7 +55,7 @@ export const PROGRAM_RULES: readonly FailureRule[] = [
     explain: () => ({
       message: "bpftrace could not compile the program",
       why: "the kernel headers are not installed",
-      hint: "apt-get install linux-headers-$(uname -r)",
+      hint: INSTALL_KERNEL_HEADERS,
     }),
   },
   {

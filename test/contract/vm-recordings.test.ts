@@ -1,16 +1,19 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { runTrace } from "../support/capture.ts";
 import { noticesOf as notices, replay as replayRecording, type Row } from "../support/recording.ts";
+import { withoutKernelLog } from "../support/without-log.ts";
 
 // Recordings of other kernels, made in virtual machines with known faults (test/matrix/guest.sh has their like). The figures
 // are those that the kernel and the rules counted at the time, beside trace.
 const MIB = 1024 ** 2;
 const FOLDER = join(import.meta.dirname, "..", "..", "fixtures", "vm");
 
-/** Replays a recording of that kernel. */
-const replay = (kernel: string, probe: string) =>
-  replayRecording(join(FOLDER, kernel, `${probe}.trace.gz`), probe);
+/** Replays a recording of that kernel: PROBE, or PROBE-WHAT. */
+const replay = (kernel: string, name: string) =>
+  replayRecording(join(FOLDER, kernel, `${name}.trace.gz`), name.replace(/-.*/, ""));
 
 const findings = (summary: Row) => summary["findings"] as Row[];
 const counted = (summary: Row, id: string) =>
@@ -37,6 +40,23 @@ describe("drops: 500 to a closed port, 300 by nftables, 200 by iptables, 20 refu
     ]);
     for (const flow of summary["flows"])
       expect(flow).toMatchObject({ reason: null, source: null, netns: null });
+  });
+
+  test("5.10 with bpftrace 0.23: by call site, with the kernel's types", async () => {
+    const { records, summary } = await replay("5.10", "drops-0.23");
+    // No refused connections here. The rest are netlink's own.
+    expect(summary["drops"]).toMatchObject({
+      total: 1003,
+      benign: 3,
+      byReason: { "@__udp4_lib_rcv": 500, "@nf_hook_slow": 500 },
+    });
+    expect(counted(summary, "netfilter-rule")).toEqual([300, 200]);
+    expect(counted(summary, "closed-port")).toEqual([500]);
+    expect(notices(records)).toEqual([
+      expect.stringContaining("this kernel does not say why it drops (Linux before 5.17)"),
+    ]);
+    const closed = summary["flows"].find((flow: Row) => flow["destinationPort"] === 9999);
+    expect(closed).toMatchObject({ source: "10.7.0.1", count: 500, netns: { name: "m126-b" } });
   });
 
   test("6.1 with bpftrace 0.17: reasons by the running kernel's numbers", async () => {
@@ -90,6 +110,41 @@ describe("oom: a limit, a group that dies together, a parent's limit", () => {
     ]);
     const inner = kills.find((kill) => kill["scope"].cgroup === "/par");
     expect(inner?.["victim"].cgroup).toBe("/par/inner");
+  });
+});
+
+describe("oom on 5.10 with bpftrace 0.23: a limit, a parent's limit, the host's memory", () => {
+  const path = join(FOLDER, "5.10", "oom-0.23.trace.gz");
+  const folder = mkdtempSync(join(tmpdir(), "trace-vm-"));
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  test.each(["kprobe and log", "kprobe alone"])("told by %s", async (by) => {
+    const events = join(folder, "events.trace.gz");
+    writeFileSync(events, withoutKernelLog(readFileSync(path)));
+    const { records, summary } = await replayRecording(by === "kprobe alone" ? events : path, "oom");
+    const kills = records.filter(({ type }) => type === "oom");
+    const user = { order: 0, gfpMask: "0xcc0" };
+    const limit = { kind: "memcg", limitBytes: 40 * MIB, usageBytes: 40 * MIB };
+    expect(kills).toMatchObject([
+      {
+        scope: { ...limit, cgroup: "/m126" },
+        invoker: { ...user, pid: 703, comm: "perl" },
+        victim: { pid: 703, cgroup: "/m126" },
+      },
+      {
+        scope: { ...limit, cgroup: "/m126-par" },
+        invoker: { ...user, pid: 704, comm: "perl" },
+        victim: { pid: 704, cgroup: "/m126-par/in" },
+      },
+      {
+        // bpftrace itself asked, for a page of its own program file.
+        scope: { kind: "host", cgroup: null, limitBytes: null, usageBytes: null },
+        invoker: { order: 0, gfpMask: "0x100cca", pid: 665, comm: "bpftrace" },
+        victim: { pid: 709 },
+      },
+    ]);
+    for (const { stack } of kills) expect(stack.at(-1)).toBe("oom_kill_process"); // the log alone: oom_kill_process.cold
+    expect(summary["byCgroup"]).toEqual({ "/m126": 1, "/m126-par": 1, "(host)": 1 });
   });
 });
 
@@ -189,13 +244,14 @@ describe("retrans: 30 % loss in the sender's queue", () => {
   });
 
   test.each([
+    { kernel: "5.10", name: "retrans-0.23", segments: 156, dropped: 152, sender: "m126-a" },
     { kernel: "6.1", segments: 156, dropped: 152, sender: "m139-a" },
     { kernel: "6.12", segments: 126, dropped: 117, sender: "a" },
     { kernel: "7.2", segments: 138, dropped: 136, sender: "m150-a" },
   ])(
     "$kernel: as many as TcpRetransSegs, and this host's own queue",
-    async ({ kernel, segments, dropped, sender }) => {
-      const { records, summary } = await replay(kernel, "retrans");
+    async ({ kernel, name = "retrans", segments, dropped, sender }) => {
+      const { records, summary } = await replay(kernel, name);
       expect(notices(records).filter((text) => text.startsWith("output of the program"))).toEqual([]);
       // That machine was slow: what was not read in time is told.
       const gaps = notices(records).filter((text) => text.endsWith("no answer within 2 s"));
@@ -217,6 +273,19 @@ describe("retrans: 30 % loss in the sender's queue", () => {
 test("kthreads on 7.2: packets of the backlog and the workers' jobs", async () => {
   const { summary } = await replay("7.2", "kthreads");
   expect(summary["samples"]).toMatchObject({ total: 12, kernelThreads: 12, user: 0 });
+});
+
+test("kthreads on 6.1, short of memory: programs that free it themselves make kswapd a problem", async () => {
+  const { summary } = await replay("6.1", "kthreads");
+  const found = findings(summary).map(({ id, severity, count }) => [id, severity, count]);
+  expect(found).toEqual([
+    ["kswapd", "problem", 56],
+    ["work-function", "suspicious", 175],
+  ]);
+  // The kernel had counted 12,822 and 56,914 pages over a little more than the run.
+  const evidence = findings(summary)[0]?.["evidence"].join(" ");
+  expect(evidence).toContain("programs looked at 11,505 pages themselves (direct reclaim)");
+  expect(evidence).toContain("looked at 41,152 pages, freed 30,021");
 });
 
 test("profile on 5.10 with bpftrace 0.11: one busy program", async () => {

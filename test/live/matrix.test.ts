@@ -18,12 +18,14 @@ const host = await readHostFacts({ run: runTool });
 const folder = mkdtempSync(join(tmpdir(), "trace-matrix-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** What this host would be with another bpftrace, or without the kernel's types. */
-function withVersion(version: string, hasTypes = true): HostFacts {
+/** What this host would be with another bpftrace, or another kernel. */
+function withVersion(version: string, kernel = host.kernel): HostFacts {
   const path = host.bpftrace?.path ?? "/usr/bin/bpftrace";
   return {
     ...host,
-    btf: hasTypes ? host.btf : null,
+    kernel,
+    // As on 5.10: modules that are loaded here have types of their own.
+    moduleBtf: kernel === host.kernel && host.moduleBtf,
     bpftrace: { path, version, parsed: parseVersion(version), source: "path" },
   };
 }
@@ -43,6 +45,8 @@ async function render(
   const { script } = await prepareProgram(definition, template, facts, { interval: 1, ...options });
   return withReadySignal(script);
 }
+
+const withoutComments = (script: string) => script.replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, "");
 
 /** Compiles without attaching; gives what bpftrace says against it. */
 function compile(script: string): string {
@@ -66,7 +70,7 @@ describe.each(probes)("$name", (probe) => {
   test.each(VERSIONS)("for %s: nothing that this version does not know", async (version) => {
     const parsed = parseVersion(version);
     const script = await render(probe, withVersion(version));
-    const code = script.replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, "");
+    const code = withoutComments(script);
     expect(script).not.toMatch(/\/\/#|\$\{/);
     // Maps that are read or cleared but never written: bpftrace refuses them.
     const written = new Set(
@@ -81,6 +85,23 @@ describe.each(probes)("$name", (probe) => {
     // 0.27.0 refuses every strncmp() ("expects a int literal (int provided)"); strcontains() is older than 0.24.
     if (isAtLeast(parsed, 0, 24)) expect(code).not.toMatch(/\bstrncmp\(/);
     else expect(code).not.toMatch(/\bstrcontains\(/);
+  });
+
+  test("for v0.17.0 on 5.10: none of the kernel's types, which it cannot use there", async () => {
+    const kernel = { release: "5.10.0", version: parseVersion("5.10.0") };
+    const { degraded } = await prepareProgram(
+      probe.definition,
+      probe.template,
+      withVersion("v0.17.0", kernel),
+      { interval: 1 },
+    );
+    if (["drops", "retrans", "oom", "profile"].includes(probe.name))
+      expect(degraded.join()).toMatch(/no kernel types \(BTF\)|without kernel type information/);
+    expect(withoutComments(await render(probe, withVersion("v0.17.0", kernel)))).not.toMatch(
+      /\(struct \w+ \*\)/,
+    );
+    const code = withoutComments(await render(probe, withVersion("v0.23.2", kernel)));
+    expect(code).toMatch(probe.name === "_template" ? /args/ : /\(struct \w+ \*\)/);
   });
 
   test("compiles here: its own program, and that of older versions", { timeout: 120_000 }, async () => {

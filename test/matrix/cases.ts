@@ -5,10 +5,10 @@ export type Step = (typeof STEPS)[number];
 /** One cell of the table in docs/compatibility.md. */
 export interface MatrixCase {
   readonly name: string;
-  /** The Debian suite that the kernel and bpftrace come from. */
+  /** The Debian suite that bpftrace comes from, with all that it is made of. */
   readonly suite: string;
-  /** `chroot`: that suite's bpftrace on this machine's kernel; `machine`: with its own kernel, in QEMU. */
-  readonly place: "chroot" | "machine";
+  /** The suite whose kernel is booted in QEMU; null: this machine's kernel, in a chroot. */
+  readonly kernelSuite: string | null;
 }
 
 /** The suites by what they had when the table was made; a suite that is still moving may have newer ones, and the line says which. */
@@ -19,7 +19,17 @@ const SUITES = [
   { suite: "forky", bpftrace: "0.27", kernel: "7.2" },
 ] as const;
 
+/** What runs when no case is named. */
 export const CASES: readonly MatrixCase[] = [
-  ...SUITES.map(({ suite, bpftrace }) => ({ name: `bpftrace-${bpftrace}`, suite, place: "chroot" as const })),
-  ...SUITES.map(({ suite, kernel }) => ({ name: `kernel-${kernel}`, suite, place: "machine" as const })),
+  ...SUITES.map(({ suite, bpftrace }) => ({ name: `bpftrace-${bpftrace}`, suite, kernelSuite: null })),
+  ...SUITES.map(({ suite, kernel }) => ({ name: `kernel-${kernel}`, suite, kernelSuite: suite })),
 ];
+
+/** The case of a name: one of CASES, or `kernel-5.10+0.23`, a kernel with another suite's bpftrace. Undefined when there is none. */
+export function findCase(name: string): MatrixCase | undefined {
+  const [, kernel, bpftrace] = /^kernel-([\d.]+)\+([\d.]+)$/.exec(name) ?? [];
+  const kernelSuite = SUITES.find((suite) => suite.kernel === kernel)?.suite;
+  const suite = SUITES.find((other) => other.bpftrace === bpftrace)?.suite;
+  if (kernelSuite !== undefined && suite !== undefined) return { name, suite, kernelSuite };
+  return CASES.find((item) => item.name === name);
+}

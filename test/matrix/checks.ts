@@ -1,49 +1,8 @@
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { createRecordCheck } from "../support/schema.ts";
+import type { Row } from "../support/recording.ts";
+import { checkKills } from "./check-kills.ts";
 import type { Step } from "./cases.ts";
-
-/** A record as it was printed; its shape is what the schema check looks at. */
-interface Row {
-  readonly type: string;
-  // oxlint-disable-next-line typescript/no-explicit-any -- records are read freely here; their shape is checked by the schema
-  readonly [field: string]: any;
-}
-
-/** What one step left behind in the folder of its case. */
-export interface StepResult {
-  readonly exit: number | null;
-  readonly stderr: string;
-  readonly records: readonly Row[];
-  /** What the kernel and the rules counted, by name; a name can come more than once. */
-  readonly truth: ReadonlyMap<string, readonly string[]>;
-  /** In a virtual machine: its timers tick late, and bpftrace may need longer to end than it traced. */
-  readonly isEmulated: boolean;
-}
-
-/** Reads what guest.sh wrote. A step that did not run has no exit code. */
-export function readStep(folder: string, step: Step): StepResult {
-  const read = (name: string) => {
-    const path = join(folder, `${step}.${name}`);
-    return existsSync(path) ? readFileSync(path, "utf8") : "";
-  };
-  const truth = new Map<string, string[]>();
-  for (const line of read("truth").split("\n")) {
-    const [, name, value] = /^(\S+) (\S+)$/.exec(line) ?? [];
-    if (name !== undefined && value !== undefined) truth.set(name, [...(truth.get(name) ?? []), value]);
-  }
-  const exit = read("exit").trim();
-  return {
-    exit: exit === "" ? null : Number(exit),
-    stderr: read("err").trim(),
-    records: read("json")
-      .split("\n")
-      .filter((line) => line !== "")
-      .map((line) => JSON.parse(line) as Row),
-    truth,
-    isEmulated: existsSync(join(folder, "console")),
-  };
-}
+import { hasTypes, truthOf, type StepResult } from "./step-result.ts";
 
 /** What is wrong with a step; empty when nothing is. */
 export async function checkStep(step: Step, result: StepResult): Promise<string[]> {
@@ -59,7 +18,7 @@ export async function checkStep(step: Step, result: StepResult): Promise<string[
     check(record).map(({ instancePath, message }) => `${record.type}${instancePath} ${message ?? ""}`),
   );
   if (last.type !== "summary") return [...broken, `the last record is ${last.type}`];
-  return [...new Set(broken)].slice(0, 5).concat(COUNTS[step](last, result));
+  return [...new Set(broken)].slice(0, 5).concat(await COUNTS[step](last, result));
 }
 
 /** What the doctor says has to be so: the steps that follow run here, and their tools are there. */
@@ -76,7 +35,7 @@ function checkScripts({ truth, stderr }: StepResult): string[] {
   return failed.length === 0 ? [] : [`${failed.join(", ")}: ${stderr.split("\n").slice(0, 4).join(" | ")}`];
 }
 
-type Counts = (summary: Row, result: StepResult) => string[];
+type Counts = (summary: Row, result: StepResult) => string[] | Promise<string[]>;
 
 const COUNTS: Readonly<Record<Exclude<Step, "doctor" | "scripts">, Counts>> = {
   drops(summary, result) {
@@ -92,18 +51,7 @@ const COUNTS: Readonly<Record<Exclude<Step, "doctor" | "scripts">, Counts>> = {
         : [`port ${String(port)}: ${String(found)} drops, the kernel counted ${String(counted[index])}`];
     });
   },
-  oom(_, result) {
-    const kills = result.records.filter(({ type }) => type === "oom");
-    const pids = result.truth.get("pid") ?? [];
-    const limits = ["cgroup", "parent"].map((name) => result.truth.get(name)?.[0]);
-    if (pids.length !== 2) return ["the faults were not caused"];
-    return pids.flatMap((pid, index) => {
-      const own = kills.filter((kill) => String(kill["victim"].pid) === pid);
-      const cgroup: unknown = own[0]?.["scope"].cgroup;
-      if (own.length !== 1) return [`pid ${pid}: killed ${String(own.length)} times`];
-      return cgroup === limits[index] ? [] : [`pid ${pid}: limit of ${String(cgroup)}`];
-    });
-  },
+  oom: (_, result) => checkKills(result),
   retrans(summary, result) {
     const segments = truthOf(result, "segments");
     if (segments === 0) return ["nothing was sent again"];
@@ -142,25 +90,21 @@ const COUNTS: Readonly<Record<Exclude<Step, "doctor" | "scripts">, Counts>> = {
     if (!result.isEmulated) return [];
     // Memory was short there, and one disk's worker busy. Between the two readings of the truth there is a little more than in the run.
     const kswapd = (summary["threads"] as Row[]).find(({ comm }) => comm === "kswapd0");
-    const told = (summary["findings"] as Row[]).map(({ id }) => String(id));
+    const findings = summary["findings"] as Row[];
+    const told = findings.map(({ id }) => String(id));
+    const reclaim = findings.find(({ id }) => id === "kswapd");
     return [
       ...atLeast("s of kswapd", kswapd?.["cpuSeconds"] ?? 0, truthOf(result, "kswapd-ticks") * 0.006),
-      ...["kswapd", "work-function"].filter((id) => !told.includes(id)).map((id) => `no finding ${id}`),
+      ...atLeast("pages that programs looked at themselves", truthOf(result, "direct-pages"), 1),
+      ...(reclaim === undefined || reclaim["severity"] === "problem"
+        ? []
+        : [`short memory is only ${String(reclaim["severity"])}`]),
+      ...["kswapd", ...(truthOf(result, "loop-thread") > 0 ? [] : ["work-function"])]
+        .filter((id) => !told.includes(id))
+        .map((id) => `no finding ${id}`),
     ];
   },
 };
-
-function truthOf(result: StepResult, name: string): number {
-  return Number(result.truth.get(name)?.[0] ?? Number.NaN);
-}
-
-/** False where trace said that this bpftrace cannot use the kernel's types. */
-function hasTypes(result: StepResult): boolean {
-  return !result.records.some(
-    ({ type, ...fields }) =>
-      type === "notice" && String(fields["message"]).startsWith("no kernel types (BTF)"),
-  );
-}
 
 function atLeast(what: string, found: unknown, wanted: number): string[] {
   return Number(found) >= wanted ? [] : [`${String(found)} ${what}, at least ${String(wanted)} expected`];

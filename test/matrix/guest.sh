@@ -98,7 +98,17 @@ RULES
   stop
 }
 
-# A cgroup's limit, one whose members die together, a parent's limit.
+# Memory runs out for everybody: what a tmpfs takes is not given back, and a process takes the rest of it.
+starve() {
+  mkdir "$folder/full" && mount -t tmpfs -o size=100% tmpfs "$folder/full" || return
+  head -c "$(awk '/MemAvailable/ {print $2 - 300000}' /proc/meminfo)K" /dev/zero >"$folder/full/ballast"
+  perl -e 'open my $file, ">", "/proc/self/oom_score_adj"; print $file 1000; close $file; $n = 4_000_000; push @all, q(a) x $n while 1' &
+  truth host $!
+  wait $!
+  umount "$folder/full"; rmdir "$folder/full"
+} 2>/dev/null
+
+# A cgroup's limit, a parent's limit; in a machine of its own also the host's memory.
 run_oom() {
   local top=/sys/fs/cgroup limit=memory.max victim
   if [ -e $top/memory/memory.limit_in_bytes ]; then top=$top/memory limit=memory.limit_in_bytes
@@ -113,6 +123,7 @@ run_oom() {
     truth pid $!
     wait $!
   done 2>/dev/null
+  [ -e /matrix ] && starve
   sleep 4
   truth cgroup "/$tag"; truth parent "/$tag-par"
   stop
@@ -162,16 +173,20 @@ prepare_pressure() {
   head -c 64M /dev/zero >"$folder/memory/disk"; loop=$(losetup --show --find "$folder/memory/disk")
   truncate -s 4G /root/holes
   head -c "$(awk '/MemAvailable/ {print $2 - 600000}' /proc/meminfo)K" /dev/zero >"$folder/memory/ballast"
+  # With little kept in reserve, kswapd falls behind several readers: they have to free memory themselves.
+  echo 1024 >/proc/sys/vm/min_free_kbytes; echo 1 >/proc/sys/vm/watermark_scale_factor
 }
 # Ends itself: what it started would outlive it else.
 press() {
   timeout 60 sh -c 'while :; do dd if="$1" of=/dev/null bs=256k iflag=direct; done' sh "$loop" 2>/dev/null & pressing=$!
-  timeout 60 sh -c 'while :; do cat /root/holes; done' >/dev/null & pressing="$pressing $!"
+  for reader in 1 2; do
+    timeout 60 sh -c 'while :; do cat /root/holes; done' >/dev/null & pressing="$pressing $!"
+  done
 }
-# What the kernel has counted so far: CPU time of kswapd in hundredths of a second, and pages that it looked at.
+# What the kernel has counted so far: CPU time of kswapd in hundredths of a second, pages that it looked at, pages that programs looked at.
 count_reclaim() {
-  set -- $(cat "/proc/$(pgrep -x kswapd0)/stat") $(awk '/^pgscan_kswapd / {print $2}' /proc/vmstat)
-  echo "$((${14} + ${15})) ${!#}"
+  set -- $(cat "/proc/$(pgrep -x kswapd0)/stat")
+  echo "$((${14} + ${15})) $(awk '/^pgscan_kswapd / {print $2}' /proc/vmstat) $(awk '/^pgscan_direct / {print $2}' /proc/vmstat)"
 }
 
 # Packets, for the softirqs; in a machine of its own also work for kswapd and for the workers.
@@ -185,6 +200,9 @@ run_kthreads() {
     if [ -n "$own" ]; then
       after=($(count_reclaim))
       truth kswapd-ticks $((after[0] - before[0])); truth kswapd-pages $((after[1] - before[1]))
+      truth direct-pages $((after[2] - before[2]))
+      # Until 5.13 a loop device has a thread of its own.
+      truth loop-thread "$(pgrep -cx 'loop[0-9]*')"
     fi
   }
   kill $sender $pressing

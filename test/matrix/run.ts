@@ -6,6 +6,7 @@
  *     npm run matrix -- --list                      their names
  *     npm run matrix -- bpftrace-0.11 kernel-5.10   these
  *     npm run matrix -- kernel-5.10 --steps drops,oom
+ *     npm run matrix -- kernel-5.10+0.23            that kernel with another suite's bpftrace
  *     TRACE_MATRIX_KEEP=DIR npm run matrix          what each case recorded goes to DIR/CASE: fixtures/vm is made so
  *
  * One line a case, with its seconds; ends with 1 when one failed, and keeps what that one printed and recorded for a day.
@@ -25,14 +26,18 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { CASES, STEPS, type MatrixCase, type Step } from "./cases.ts";
-import { checkStep, readStep } from "./checks.ts";
+import { CASES, STEPS, findCase, type MatrixCase, type Step } from "./cases.ts";
+import { checkStep } from "./checks.ts";
+import { readStep } from "./step-result.ts";
 
 const HERE = import.meta.dirname;
 const ROOT = join(HERE, "..", "..");
 const CACHE = process.env["TRACE_MATRIX_CACHE"] ?? join(tmpdir(), "trace-matrix");
 /** The copy of dist/ that the cases run, below node_modules so that packages are found: a build meanwhile does not disturb it. */
 const COPY = join("node_modules", `.matrix-${process.pid}`);
+
+/** Columns of a case's name. */
+const NAME = 16;
 
 /** Milliseconds that the folder of a failed case is kept. */
 const KEPT = 24 * 3600 * 1000;
@@ -44,13 +49,15 @@ const { values, positionals } = parseArgs({
 process.exitCode = values.list === true ? list() : await main();
 
 function list(): number {
-  for (const { name, suite, place } of CASES) print(`${name.padEnd(14)}  ${suite.padEnd(9)}  ${place}`);
+  for (const { name, suite, kernelSuite } of CASES)
+    print(`${name.padEnd(NAME)}  ${suite.padEnd(9)}  ${kernelSuite === null ? "chroot" : "machine"}`);
+  print("kernel-5.10+0.23: that kernel with this bpftrace; any two of the above");
   return 0;
 }
 
 async function main(): Promise<number> {
   const steps = STEPS.filter((step) => values.steps === undefined || values.steps.split(",").includes(step));
-  const unknown = positionals.find((name) => !CASES.some((item) => item.name === name));
+  const unknown = positionals.find((name) => findCase(name) === undefined);
   if (unknown !== undefined || steps.length === 0) {
     print(
       `no such ${steps.length === 0 ? "step" : `case: ${unknown ?? ""}`}; --list names the cases, the steps are ${STEPS.join(", ")}`,
@@ -64,9 +71,9 @@ async function main(): Promise<number> {
   process.on("exit", () => rmSync(join(ROOT, COPY), { recursive: true, force: true }));
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(130));
   prepare();
-  const cases = CASES.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
+  const cases = positionals.length === 0 ? CASES : positionals.flatMap((name) => findCase(name) ?? []);
   let failed = 0;
-  print(`${"CASE".padEnd(14)}  STATE     TIME  VERSIONS: STEPS THAT PASSED`);
+  print(`${"CASE".padEnd(NAME)}  STATE     TIME  VERSIONS: STEPS THAT PASSED`);
   for (const item of cases) if (!(await runCase(item, steps))) failed += 1;
   print(`${cases.length - failed} passed, ${failed} failed`);
   return failed === 0 ? 0 : 1;
@@ -90,27 +97,29 @@ function prepare(): void {
 /** The folders of failed cases are for whoever is at work on them: the next day's run removes them. */
 function removeOldFailures(): void {
   for (const name of existsSync(CACHE) ? readdirSync(CACHE) : []) {
-    const isCase = CASES.some((item) => name.startsWith(`${item.name}.`));
+    // NAME.XXXXXX, as mkdtemp makes it.
+    const isCase = findCase(name.replace(/\.\w{6}$/, "")) !== undefined;
     const folder = join(CACHE, name);
     if (isCase && Date.now() - statSync(folder).mtimeMs > KEPT) rmSync(folder, { recursive: true });
   }
 }
 
 /** Runs a case and tells it; true when it passed. The recordings of one that passed are kept where TRACE_MATRIX_KEEP says. */
-async function runCase({ name, suite, place }: MatrixCase, steps: readonly Step[]): Promise<boolean> {
+async function runCase({ name, suite, kernelSuite }: MatrixCase, steps: readonly Step[]): Promise<boolean> {
   const folder = mkdtempSync(join(CACHE, `${name}.`));
   const started = Date.now();
-  const script = join(HERE, place === "machine" ? "vm.sh" : "root.sh");
-  const code = await run(script, [
+  const code = await run(join(HERE, kernelSuite === null ? "root.sh" : "vm.sh"), [
     CACHE,
     suite,
+    ...(kernelSuite === null ? [] : [kernelSuite]),
     ROOT,
     folder,
     join(HERE, "guest.sh"),
     join(COPY, "src", "cli.js"),
     ...steps,
   ]);
-  const problems = code === 0 ? [] : [`${place} ended with ${String(code)}`];
+  const problems =
+    code === 0 ? [] : [`${kernelSuite === null ? "chroot" : "machine"} ended with ${String(code)}`];
   const passed: string[] = [];
   for (const step of steps) {
     const found = await checkStep(step, readStep(folder, step));
@@ -123,7 +132,7 @@ async function runCase({ name, suite, place }: MatrixCase, steps: readonly Step[
     : "versions unknown";
   const state = problems.length === 0 ? "ok" : "FAILED";
   print(
-    `${name.padEnd(14)}  ${state.padEnd(6)}  ${String(seconds).padStart(4)} s  ${versions}: ${passed.join(", ")}`,
+    `${name.padEnd(NAME)}  ${state.padEnd(6)}  ${String(seconds).padStart(4)} s  ${versions}: ${passed.join(", ")}`,
   );
   for (const problem of problems) print(`    ${problem}`);
   const keep = process.env["TRACE_MATRIX_KEEP"];

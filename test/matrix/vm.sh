@@ -1,15 +1,15 @@
 #!/bin/bash
-# vm.sh CACHE SUITE CHECKOUT OUT SCRIPT ARGS...: boots the Debian kernel of SUITE in QEMU with that suite's bpftrace and runs
-# SCRIPT inside as root. CHECKOUT is seen as /checkout (read only), OUT as /out, CACHE/bin as /tools. The root file
+# vm.sh CACHE SUITE KERNEL CHECKOUT OUT SCRIPT ARGS...: boots the Debian kernel of the suite KERNEL in QEMU with the bpftrace of
+# SUITE and runs SCRIPT inside as root. CHECKOUT is seen as /checkout (read only), OUT as /out, CACHE/bin as /tools. The root file
 # system is a throw-away copy; there is no network but what the script makes, and no init system.
 #   MATRIX_ACCEL=tcg     kvm where the machine has one that works
 #   MATRIX_MEMORY=2G     MATRIX_TIMEOUT=1500 (seconds)
 # Ends as the script does; 124: out of time, 125: the machine did not get that far.
 set -eu
-CACHE=$1; suite=$2; checkout=$3; out=$4; script=$5; shift 5
+CACHE=$1; suite=$2; from=$3; checkout=$4; out=$5; script=$6; shift 6
 here=$(dirname "$(readlink -f "$0")")
 . "$here/common.sh"
-kernel=$CACHE/kernel-$suite
+kernel=$CACHE/kernel-$from
 image=$CACHE/image-$suite.ext4
 root=$CACHE/root-$suite
 
@@ -17,12 +17,12 @@ root=$CACHE/root-$suite
 get_kernel() {
   local apt=$kernel.new/apt packages package version image
   rm -rf "$kernel.new"; mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$kernel.new/deb"
-  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(find_mirror) $suite main" >"$apt/sources.list"
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(find_mirror) $from main" >"$apt/sources.list"
   : >"$apt/status"
   local options=(-qq -o "Dir::Etc::sourcelist=$apt/sources.list" -o Dir::Etc::sourceparts=/dev/null
     -o "Dir::State::lists=$apt/lists" -o "Dir::State::status=$apt/status" -o "Dir::Cache=$apt/cache"
     -o Acquire::Check-Valid-Until=false -o Acquire::Languages=none -o APT::Sandbox::User=root)
-  say "downloading the $suite kernel"
+  say "downloading the $from kernel"
   apt-get "${options[@]}" update >"$CACHE/kernel.log" 2>&1 || { cat "$CACHE/kernel.log" >&2; die "apt-get update failed"; }
   # The meta package names the real one; from 7.x on that is split once more.
   depends() { apt-cache "${options[@]}" depends "$1" | sed -n 's/^ *Depends: \(linux-\(image\|binary\|modules\|base\)-[^ ]*\).*/\1/p'; }

@@ -33,6 +33,18 @@ describe("queues", () => {
     expect(finding?.fix).toEqual(["ip netns exec web tc qdisc del dev eth0 root"]);
   });
 
+  test("netem whose loss was taken away meanwhile still lost them on purpose", () => {
+    const now = makeQdisc("netem", { options: { limit: "1000" } });
+    const earlier = makeQdisc("netem", { options: { limit: "1000", "loss-random.loss": "0.3" } });
+    const [finding] = examine(facts([{ ...makeQueue(now, 100, 230), earlier }]));
+    expect(finding?.summary).toMatch(
+      /drops packets: .* lost packets on purpose, until its settings were changed$/,
+    );
+    expect(finding?.evidence.join()).toContain("netem: loss 30 %, limit 1,000 packets");
+    const [full] = examine(facts([{ ...makeQueue(now, 100, 230), earlier: now }]));
+    expect(full?.summary).toContain("its queue is full");
+  });
+
   test("fq_codel that keeps delay short is no problem, one whose limit is reached is", () => {
     const options = { limit: "1024", target: "4999", interval: "99999" };
     const queue = (extra: Record<string, number>) =>

@@ -120,6 +120,7 @@ export function makeQueue(
   return {
     netns: { inode: NETNS, name: "web" },
     qdisc,
+    earlier: null,
     packets: changeOf(0, sent),
     drops: changeOf(0, lost),
     overlimits: still,

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { prepareKthreads } from "../../../probes/kthreads/program.ts";
 import { runKthreads } from "../../../probes/kthreads/run.ts";
 import type { HostFacts } from "../../../src/host/facts.ts";
+import { parseVersion } from "../../../src/host/version.ts";
 import type { TracepointFormat } from "../../../src/host/format.ts";
 import type { Json, SessionInfo } from "../../../src/probe/define.ts";
 import { renderProgram } from "../../../src/probe/render.ts";
@@ -136,13 +137,15 @@ describe("the program of trace kthreads", () => {
     flagFields: [],
     malformed: 0,
   };
-  const prepare = (has: (name: string) => boolean, options = {}) =>
+  const prepare = (has: (name: string) => boolean, options = {}, kernel = "6.1") =>
     prepareKthreads({
       host: {
         root: "/",
         cpus: 2,
         btf: "/sys/kernel/btf/vmlinux",
-        bpftrace: { path: "bpftrace", version: "v0.17.0" },
+        moduleBtf: false,
+        kernel: { release: kernel, version: parseVersion(kernel) },
+        bpftrace: { path: "bpftrace", version: "v0.17.0", parsed: parseVersion("v0.17.0") },
         perf: { maxSampleRate: null },
       } as unknown as HostFacts,
       options: { hz: 99, ...options },
@@ -170,6 +173,16 @@ describe("the program of trace kthreads", () => {
     const poor = renderProgram(await template(), none.variables).replace(/\/\*[\s\S]*?\*\//, "");
     expect(poor).not.toMatch(/tracepoint:|@vector|@function|@named|@commit/);
     expect(none.degraded).toHaveLength(2);
+  });
+
+  it("uses no types that bpftrace 0.17 does not know on 5.10", async () => {
+    const old = renderProgram(await template(), (await prepare(() => true, {}, "5.10")).variables);
+    expect(old).toMatch(/^#define dev_t .*\n#define ino_t .*\n#define gfp_t .*\n#define tid_t /m);
+    expect(old).not.toMatch(/\(struct \w+ \*\)/);
+    expect(old).toContain("napi:napi_poll");
+    expect(renderProgram(await template(), (await prepare(() => true)).variables)).not.toContain(
+      "#define dev_t",
+    );
   });
 
   it("filters in the kernel", async () => {

@@ -87,6 +87,18 @@ describe("joining both sides of a kill", () => {
     expect([...joiner.take(9), ...joiner.end()]).toEqual([]);
   });
 
+  test("where the host has no memory left, its log is given more time", () => {
+    const joiner = createKillJoiner(PAGE, () => true);
+    const stack =
+      "\n        __oom_kill_process+289\n        oom_kill_process+111\n        out_of_memory+445\n        __alloc_pages_slowpath+9\n";
+    joiner.event(victim(line(pidOf(), stack)), 1);
+    expect(joiner.take(2.7)).toEqual([]);
+    joiner.report(report(), 2.8);
+    expect(joiner.take(2.9)).toHaveLength(1);
+    joiner.event(victim(line(9, stack)), 3);
+    expect([...joiner.take(7.9), ...joiner.take(8.1)]).toHaveLength(1);
+  });
+
   test("of a group the process that was chosen is told first", () => {
     const joiner = createKillJoiner(PAGE, () => true);
     const leader = { ...report(), group: { cgroup: "/job", leaderPid: pidOf() } };

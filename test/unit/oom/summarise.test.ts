@@ -68,6 +68,43 @@ describe("what a log leads to", () => {
     expect(findings[0]?.fix.at(-1)).toBe("echo 67108864 > /sys/fs/cgroup/kubepods.slice/memory.max");
   });
 
+  describe("swap is advised", () => {
+    const report = only(parseFixture("dmesg/7.2-global.txt").reports.slice(0, 1));
+    const host = report.hostMemory;
+    const GIB = 1024 ** 3;
+    const advice = (memory: object, cgroup: string | null = "/") => {
+      if (host === null) throw new Error("no memory of the host in the log");
+      const hostMemory = { ...host, swapTotalBytes: 0, ...memory };
+      const victim = { ...report.victim, cgroup };
+      const { findings } = summarise(
+        [{ ...report, hostMemory, victim }],
+        parseFixture("dmesg/7.2-memcg.txt").notes,
+      );
+      return findings.flatMap(({ fix }) => fix).filter((command) => command.includes("swapfile"));
+    };
+
+    it.each([
+      [0.25, "512M"],
+      [2, "1024M"],
+      [5, "2560M"],
+      [256, "4096M"],
+    ])("by the size of the machine: %f GiB", (gib, size) => {
+      const [command] = advice({ totalBytes: gib * GIB, anonBytes: gib * GIB * 0.9 });
+      expect(command).toContain(`fallocate -l ${size} /swapfile && chmod 600 /swapfile`);
+      expect(command).toContain(`# on btrfs instead: btrfs filesystem mkswapfile --size ${size} /swapfile`);
+    });
+
+    it("not where it would not help: other memory, a Kubernetes node, an unknown size, swap that is there", () => {
+      const used = { totalBytes: 4 * GIB, anonBytes: 3 * GIB };
+      expect(advice(used)).toHaveLength(1);
+      expect(advice({ ...used, anonBytes: GIB / 2, shmemBytes: 0 })).toEqual([]);
+      expect(advice({ ...used, anonBytes: GIB / 2, shmemBytes: 3 * GIB })).toHaveLength(1);
+      expect(advice(used, "/kubepods.slice/kubepods-pod1.slice/cri-containerd-1.scope")).toEqual([]);
+      expect(advice({ ...used, totalBytes: null })).toEqual([]);
+      expect(advice({ ...used, swapTotalBytes: GIB })).toEqual([]);
+    });
+  });
+
   it("counts swap in use as memory needed", () => {
     const [finding] = conclude("recorded/6.12-v2-swap.txt").findings;
     expect(finding?.fix).toEqual(["echo 150994944 > /sys/fs/cgroup/sw/memory.max"]);

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { prepareProfile } from "../../../probes/profile/program.ts";
 import { TraceError } from "../../../src/error.ts";
 import type { HostFacts } from "../../../src/host/facts.ts";
+import { parseVersion } from "../../../src/host/version.ts";
 import type { Options, PrepareContext } from "../../../src/probe/define.ts";
 import { renderProgram } from "../../../src/probe/render.ts";
 
@@ -10,18 +11,27 @@ const template = await readFile(new URL("../../../probes/profile/profile.bt", im
 
 interface Machine {
   readonly bpftrace?: string;
+  readonly kernel?: string;
   readonly arch?: string;
   readonly btf?: boolean;
   readonly most?: number;
 }
 
 /** Only what the probe asks of a host. */
-function host({ bpftrace = "v0.17.0", arch = "x86_64", btf = true, most = 100_000 }: Machine): HostFacts {
+function host({
+  bpftrace = "v0.17.0",
+  kernel = "6.1.0",
+  arch = "x86_64",
+  btf = true,
+  most = 100_000,
+}: Machine): HostFacts {
   return {
     arch,
     cpus: 2,
     btf: btf ? "/sys/kernel/btf/vmlinux" : null,
-    bpftrace: { path: "/usr/bin/bpftrace", version: bpftrace },
+    moduleBtf: false,
+    kernel: { release: kernel, version: parseVersion(kernel) },
+    bpftrace: { path: "/usr/bin/bpftrace", version: bpftrace, parsed: parseVersion(bpftrace) },
     perf: { paranoid: 2, maxStack: 127, maxSampleRate: most },
     cgroup: { mode: "v1", unified: null, controllers: {}, memory: null },
   } as unknown as HostFacts;
@@ -56,7 +66,10 @@ describe("the program of trace profile", () => {
     expect(text).not.toMatch(/reg\(|@told|while/);
   });
 
-  it("uses no registers on machines where they were not tried", async () => {
+  it("uses no registers on machines where they were not tried, and on kernels that refuse the loop", async () => {
+    const old = await render({ kernel: "5.10.0" });
+    expect(old).toContain("ustack(bpftrace)");
+    expect(old).not.toMatch(/reg\(|@told|while/);
     const text = await render({ arch: "aarch64" });
     expect(text).toContain("ustack(bpftrace)");
     expect(text).not.toContain("reg(");
@@ -64,6 +77,9 @@ describe("the program of trace profile", () => {
 
   it("does without types of the kernel", async () => {
     expect(await render({ btf: false })).not.toContain("struct task_struct");
+    // 0.17 cannot use them on kernels before 5.11.
+    expect(await render({ kernel: "5.10.0" })).not.toContain("struct task_struct");
+    expect(await render({ kernel: "5.10.0", bpftrace: "v0.23.2" })).toContain("struct task_struct");
     expect(await render({ bpftrace: "v0.11.3" })).not.toContain("struct task_struct");
   });
 

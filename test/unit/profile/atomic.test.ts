@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createAtomicWriter } from "../../../src/files/atomic.ts";
 import { explainWriteError } from "../../../src/files/write-error.ts";
@@ -110,8 +110,26 @@ describe("createAtomicWriter", () => {
     const out = createAtomicWriter("/dev/full");
     out.write("x");
     expect(() => out.commit()).toThrow(
-      expect.objectContaining({ why: "no space left on the device", message: "cannot write /dev/full" }),
+      expect.objectContaining({
+        why: "no space left on the device",
+        message: "cannot write /dev/full",
+        hint: "df -h /dev   # then choose a folder with room: -o /other/folder/FILE",
+      }),
     );
+  });
+
+  it.each([
+    ["/dev/full", "df -h /dev   # then choose a folder with room: --record /other/folder/FILE"],
+    [".", expect.stringMatching(/^name a file in it: --record /)],
+    ["foreign", expect.stringMatching(/^choose another name with --record, or: rm /)],
+  ])("advises the option that named %s", (name, hint) => {
+    writeFileSync(join(folder, "foreign"), "");
+    const attempt = (): void => {
+      const out = createAtomicWriter(resolve(folder, name), { option: "--record" });
+      out.write("x");
+      out.commit();
+    };
+    expect(attempt).toThrow(expect.objectContaining({ hint }));
   });
 });
 

@@ -175,7 +175,27 @@ describe("explainFailure", () => {
     expect(explain("0.11.3", "err_field").code).toBe("headers");
     expect(explain("0.11.3", "oom_fields")).toMatchObject({
       code: "headers",
-      why: "it is older than the kernel (unknown type name 'uid_t')",
+      why: "it reads them by the C headers that are installed, which lack a type of the kernel's (unknown type name 'uid_t')",
+    });
+    // 0.17 on 5.10, as it was printed there.
+    const missing = because(
+      "/bpftrace/include/clang_workarounds.h:14:10: fatal error: 'linux/types.h' file not found",
+    );
+    expect(missing).toMatchObject({ code: "headers", why: expect.stringContaining("linux/types.h") });
+    expect(missing.hint).toBe(
+      "apt-get install linux-libc-dev   # Fedora, RHEL: dnf install kernel-headers; Alpine: apk add linux-headers",
+    );
+    const lacking = because(
+      "definitions.h:21:3: error: unknown type name 'pid_t'",
+      "ERROR: Include headers with missing type definitions or install BTF information to your system.",
+    );
+    expect(lacking).toMatchObject({
+      code: "headers",
+      message: "this bpftrace does not understand this kernel's tracepoints",
+      why: expect.stringContaining("(unknown type name 'pid_t')"),
+      hint: expect.stringMatching(
+        /^apt-get install linux-headers-\$\(uname -r\) {3}# .*kernel-devel.*newer bpftrace \(0\.23\)/,
+      ),
     });
     expect(explain("0.11.3", "btf_cast").code).toBe("no-btf");
     expect(explain("0.23.2", "no_btf").code).toBe("no-btf");

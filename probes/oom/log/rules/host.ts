@@ -71,6 +71,30 @@ function protect(facts: OomGroupFacts): string[] {
   return [...reserve, `systemctl edit ${unit}   # [Service] OOMScoreAdjust=-500: killed last`];
 }
 
+const GIB = 1024 ** 3;
+/** A swap file is half of the memory, between these, in steps of the smaller one. */
+const SWAP_LEAST = GIB / 2;
+const SWAP_MOST = 4 * GIB;
+/** Swap takes anonymous and shared memory only: where those were less than this share of all, it would not have helped. */
+const SWAPPABLE_SHARE = 0.25;
+
+/** A swap file where there is no swap and it would have helped; not on a Kubernetes node, whose kubelet does not start with swap. */
+function addSwap({ sample }: OomGroupFacts): string[] {
+  const { hostMemory: memory, victim } = sample;
+  if (memory?.swapTotalBytes !== 0 || memory.totalBytes === null) return [];
+  const isNode = [victim.cgroup, sample.invoker.cgroup].some(
+    (cgroup) => cgroup?.includes("kubepods") === true,
+  );
+  const swappable = (memory.anonBytes ?? 0) + (memory.shmemBytes ?? 0);
+  const isLittle = memory.anonBytes !== null && swappable < SWAPPABLE_SHARE * memory.totalBytes;
+  if (isNode || isLittle) return [];
+  const half = Math.ceil(memory.totalBytes / 2 / SWAP_LEAST) * SWAP_LEAST;
+  const size = sizeWord(Math.min(SWAP_MOST, half));
+  return [
+    `fallocate -l ${size} /swapfile && chmod 600 /swapfile && mkswap /swapfile && swapon /swapfile   # on btrfs instead: btrfs filesystem mkswapfile --size ${size} /swapfile && swapon /swapfile`,
+  ];
+}
+
 /** The host itself had no memory left. */
 export const hostOutOfMemory: OomRule = (facts) => {
   if (facts.kind !== "host" || facts.manual > 0) return null;
@@ -88,13 +112,7 @@ export const hostOutOfMemory: OomRule = (facts) => {
       "ps -eo pid,rss,oom_score_adj,comm --sort=-rss | head -n 15",
       "grep -E 'Slab|SUnreclaim|Shmem:|Committed_AS|HugePages_Total' /proc/meminfo",
     ],
-    fix: [
-      ...boundHog(facts),
-      ...protect(facts),
-      ...(facts.sample.hostMemory?.swapTotalBytes === 0
-        ? ["fallocate -l 2G /swapfile && chmod 600 /swapfile && mkswap /swapfile && swapon /swapfile"]
-        : []),
-    ],
+    fix: [...boundHog(facts), ...protect(facts), ...addSwap(facts)],
   };
 };
 

@@ -17,6 +17,7 @@ export function deltaQdiscs(ends: Ends): QdiscDelta[] {
     .pairs.map((pair) => ({
       netns: ends.netns,
       qdisc: pair.after,
+      earlier: pair.before,
       packets: changeIn(pair, fresh, (qdisc) => qdisc.packets),
       drops: changeIn(pair, fresh, (qdisc) => qdisc.drops),
       overlimits: changeIn(pair, fresh, (qdisc) => qdisc.overlimits),

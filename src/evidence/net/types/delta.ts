@@ -47,10 +47,11 @@ export type SoftnetDelta = {
   readonly flowLimit: Change;
 };
 
-/** A queueing discipline that dropped or delayed something. `qdisc` is its state at the end. */
+/** A queueing discipline that dropped or delayed something. `qdisc` is its state at the end, `earlier` that at the beginning, null where it was not seen. */
 export type QdiscDelta = {
   readonly netns: NetnsId;
   readonly qdisc: Qdisc;
+  readonly earlier: Qdisc | null;
   readonly packets: Change;
   readonly drops: Change;
   readonly overlimits: Change;

@@ -67,6 +67,7 @@ function tellKnown(
     queue: {
       netns: network.netns,
       qdisc,
+      earlier: null,
       packets: unknown,
       drops: unknown,
       overlimits: unknown,

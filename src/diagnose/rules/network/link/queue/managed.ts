@@ -1,3 +1,4 @@
+import type { Qdisc } from "../../../../../evidence/net/types.ts";
 import { formatCount } from "../../../../../text/format.ts";
 import { roundUp } from "../../../../amounts.ts";
 import { change, numberOf, remove } from "./settings.ts";
@@ -41,12 +42,16 @@ export function examineManaged(input: Queue): QueueVerdict {
   };
 }
 
+function findLoss({ options }: Qdisc): [string, string] | undefined {
+  return Object.entries(options).find(([name]) => /(?:^|\.)loss(?:-random)?$|loss-random\.loss/.test(name));
+}
+
 /** netem drops on purpose (`loss`), or because its queue (`limit`) is full. */
 export function examineNetem(input: Queue): QueueVerdict {
-  const { qdisc } = input.queue;
-  const loss = Object.entries(qdisc.options).find(([name]) =>
-    /(?:^|\.)loss(?:-random)?$|loss-random\.loss/.test(name),
-  );
+  const { qdisc, earlier } = input.queue;
+  // `tc qdisc change` may have taken the loss away before the end.
+  const now = findLoss(qdisc);
+  const loss = now ?? (earlier === null ? undefined : findLoss(earlier));
   const share = loss === undefined ? null : Number.parseFloat(loss[1]);
   const limit = numberOf(qdisc, "limit");
   const parameters = [
@@ -58,7 +63,10 @@ export function examineNetem(input: Queue): QueueVerdict {
   if (share !== null) {
     return {
       id: "qdisc-netem",
-      why: "it is a network emulator that loses packets on purpose",
+      why:
+        now === undefined
+          ? "it is a network emulator that lost packets on purpose, until its settings were changed"
+          : "it is a network emulator that loses packets on purpose",
       parameters,
       fix: [remove(qdisc)],
       isMeant: true,
