@@ -6,7 +6,8 @@ import { startTrace } from "../live/support/trace.ts";
 import { createWorld, type Host } from "../live/support/world.ts";
 
 const PACKETS = 600_000;
-const ROUNDS = 5;
+/** One round moves by a tenth either way, the more where the sender ran on the CPU that bpftrace 0.17 opened its perf event on. */
+const ROUNDS = 9;
 /** Share of the untraced packet rate that `trace drops` has to leave. */
 const WANTED = 0.8;
 

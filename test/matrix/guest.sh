@@ -173,6 +173,8 @@ prepare_pressure() {
   head -c 64M /dev/zero >"$folder/memory/disk"; loop=$(losetup --show --find "$folder/memory/disk")
   truncate -s 4G /root/holes
   head -c "$(awk '/MemAvailable/ {print $2 - 600000}' /proc/meminfo)K" /dev/zero >"$folder/memory/ballast"
+  # What is free now is filled before the run: an emulated 5.10 does not get through it within the run.
+  head -c 700M /root/holes >/dev/null
   # With little kept in reserve, kswapd falls behind several readers: they have to free memory themselves.
   echo 1024 >/proc/sys/vm/min_free_kbytes; echo 1 >/proc/sys/vm/watermark_scale_factor
 }
