@@ -2,6 +2,7 @@ import { setPriority } from "node:os";
 import { performance } from "node:perf_hooks";
 import { launchBpftrace, type BpftraceProcess } from "../launch/bpftrace.ts";
 import { waitUntilIdle } from "../launch/idle.ts";
+import { stopSampling } from "../launch/stop-sampling.ts";
 import type { Ask, Fact, Follow, Json } from "../probe/define.ts";
 import { followKernelLog } from "./kernel-log.ts";
 import type { Input } from "./input.ts";
@@ -137,7 +138,10 @@ export function startLive(options: LiveOptions): LiveRun {
   }
 
   async function begin(): Promise<void> {
-    await Promise.all(options.evidence.map((fact) => answer({ fact, key: "before" })));
+    await Promise.all([
+      stopSampling(child.pid),
+      ...options.evidence.map((fact) => answer({ fact, key: "before" })),
+    ]);
     if (isStopped) return;
     options.onInput({ kind: "ready", at: now() });
     ticker = setInterval(() => options.onInput({ kind: "tick", at: now() }), options.interval * 1000);

@@ -85,7 +85,10 @@ async function floodByHand(client: Host, server: Host): Promise<{ wall: number; 
     return await flood(client, server);
   } finally {
     const over = once(child, "exit");
+    // 0.17 can miss a signal: it is sent until it is heard.
+    const again = setInterval(() => child.kill("SIGTERM"), 1000);
     if (child.exitCode === null && child.kill("SIGTERM")) await over;
+    clearInterval(again);
   }
 }
 
