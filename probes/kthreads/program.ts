@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { hasKernelTypes, usesHeaders } from "../../src/host/kernel-types.ts";
+import { hasRecentTypes, usesHeaders } from "../../src/host/kernel-types.ts";
 import { exists } from "../../src/host/read.ts";
 import type { PrepareContext, Prepared } from "../../src/probe/define.ts";
 import { checkHz, readHz } from "../../src/probe/hz.ts";
@@ -54,7 +54,7 @@ export async function prepareKthreads({ host, options, tracepoint }: PrepareCont
     if (!isThere && lacks !== null) degraded.push(lacks);
   }
   const version = host.bpftrace?.version == null ? null : parseBpftraceVersion(host.bpftrace.version);
-  const btf = hasKernelTypes(host) && (version === null || atLeast(version, 0, 14));
+  const btf = hasRecentTypes(host);
   const vectors = (await tracepoint("irq:softirq_entry"))?.symbols["vec"] ?? [];
   // Types of fields that bpftrace does not find: with the C headers none but C's own; up to 0.23 (seen) none of a module's.
   const oldTypes = usesHeaders(host);

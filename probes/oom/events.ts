@@ -1,4 +1,5 @@
 import { FORKED_WITHOUT_EXEC, TICKS_PER_SECOND } from "../../src/host/process-stat.ts";
+
 /** One victim as the kernel told it when it was chosen. Sizes in bytes, null where this kernel does not give them. */
 export interface VictimEvent {
   /** Seconds since boot. */

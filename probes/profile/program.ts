@@ -1,6 +1,6 @@
 import { EXIT, TraceError } from "../../src/error.ts";
 import { findCgroup } from "../../src/host/cgroup-tree.ts";
-import { hasKernelTypes } from "../../src/host/kernel-types.ts";
+import { hasRecentTypes } from "../../src/host/kernel-types.ts";
 import { isAtLeast } from "../../src/host/version.ts";
 import type { PrepareContext, Prepared } from "../../src/probe/define.ts";
 import { checkHz, readHz } from "../../src/probe/hz.ts";
@@ -32,8 +32,7 @@ export async function prepareProfile({ host, options }: PrepareContext): Promise
     atLeast(version, 0, 12) &&
     host.arch === "x86_64" &&
     isAtLeast(host.kernel.version, ...OLDEST_WALK);
-  // Older ones know too little of today's type information.
-  const btf = hasKernelTypes(host) && (version === null || atLeast(version, 0, 14));
+  const btf = hasRecentTypes(host);
   const variables: ProgramVariables = {
     hz,
     printMs: PRINT_MS,

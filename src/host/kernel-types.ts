@@ -20,3 +20,8 @@ export function usesHeaders({ bpftrace, kernel, moduleBtf }: Omit<Machine, "btf"
 export function hasKernelTypes(host: Machine): boolean {
   return host.btf !== null && !usesHeaders(host);
 }
+
+/** Whether it also understands all of what today's kernels tell of their types: those before 0.14 know too little of it. */
+export function hasRecentTypes(host: Machine): boolean {
+  return hasKernelTypes(host) && isAtLeast(host.bpftrace?.parsed ?? null, 0, 14);
+}

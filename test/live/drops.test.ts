@@ -26,6 +26,8 @@ for(my $i=0;$i<$n;$i++){send($s,'x' x (10+10*($i%3)),0,sockaddr_in($_,inet_aton(
 const CLI = join(import.meta.dirname, "..", "..", "src", "cli.ts");
 const send = (from: Host, address: string, port: number, count: number, ports = 1) =>
   from.run("perl", "-e", SPREAD, address, String(port), String(ports), String(count));
+const dropPort = (host: Host, table: string, chain: string, port: string) =>
+  host.run("iptables", "-t", table, "-A", chain, "-p", "udp", "--dport", port, "-j", "DROP");
 const netfilter = (record: TraceRecord) =>
   record["flows"].filter((row: { reason: string }) => row.reason === "NETFILTER_DROP");
 
@@ -33,7 +35,7 @@ describe("trace drops counts exactly", () => {
   test("400,000 drops by one rule are 400,000, packets and bytes as the rule's own counter", async () => {
     await using world = await createWorld();
     const { client, server } = world;
-    await server.run("iptables", "-A", "INPUT", "-p", "udp", "--dport", "9999", "-j", "DROP");
+    await dropPort(server, "filter", "INPUT", "9999");
     const { summary, code } = await traceDuring(["drops", "--netns", server.netns], () =>
       client.run("perl", "-e", FLOOD, server.address, "9999", "400000", "64"),
     );
@@ -62,21 +64,9 @@ describe("trace drops counts exactly", () => {
     const SENDERS = [5001, 5002];
     await using world = await createWorld();
     const { client, server } = world;
-    await server.run("iptables", "-A", "INPUT", "-p", "udp", "--dport", "9001", "-j", "DROP");
-    await server.run(
-      "iptables",
-      "-t",
-      "raw",
-      "-A",
-      "PREROUTING",
-      "-p",
-      "udp",
-      "--dport",
-      "9002",
-      "-j",
-      "DROP",
-    );
-    await client.run("iptables", "-A", "OUTPUT", "-p", "udp", "--dport", "9003", "-j", "DROP");
+    await dropPort(server, "filter", "INPUT", "9001");
+    await dropPort(server, "raw", "PREROUTING", "9002");
+    await dropPort(client, "filter", "OUTPUT", "9003");
     const directory = await mkdtemp(join(tmpdir(), "trace-floods-"));
     try {
       const recording = join(directory, "floods.trace");
@@ -188,34 +178,10 @@ describe("trace drops sees every kind of packet", () => {
   test("local output, which has no device yet, has its namespace and hook; FORWARD and PREROUTING have theirs", async () => {
     await using world = await createWorld();
     const { client, server } = world;
-    await client.run("iptables", "-A", "OUTPUT", "-p", "udp", "--dport", "7001", "-j", "DROP");
-    await server.run(
-      "iptables",
-      "-t",
-      "raw",
-      "-A",
-      "PREROUTING",
-      "-p",
-      "udp",
-      "--dport",
-      "7002",
-      "-j",
-      "DROP",
-    );
-    await server.run("iptables", "-A", "FORWARD", "-p", "udp", "--dport", "7003", "-j", "DROP");
-    await server.run(
-      "iptables",
-      "-t",
-      "mangle",
-      "-A",
-      "POSTROUTING",
-      "-p",
-      "udp",
-      "--dport",
-      "7004",
-      "-j",
-      "DROP",
-    );
+    await dropPort(client, "filter", "OUTPUT", "7001");
+    await dropPort(server, "raw", "PREROUTING", "7002");
+    await dropPort(server, "filter", "FORWARD", "7003");
+    await dropPort(server, "mangle", "POSTROUTING", "7004");
     await server.run("sysctl", "-qw", "net.ipv4.ip_forward=1");
     await server.run("ip", "addr", "add", "192.0.2.1/24", "dev", "lo");
     await client.run("ip", "route", "add", "198.51.100.0/24", "via", server.address);
